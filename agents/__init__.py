@@ -1,0 +1,1 @@
+"""What acts: the steps of the flow, their wiring and the command line."""

@@ -1,0 +1,1 @@
+"""What is shown: the pages of desk, board and chat."""

@@ -1,0 +1,1 @@
+"""What Zuruf knows: values and rules; no Faust, no socket, no clock."""

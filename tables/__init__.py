@@ -1,0 +1,1 @@
+"""What is remembered: the kinds of rows that steps keep."""
