@@ -1,0 +1,427 @@
+"""
+What the topics ``work``, ``answers``, ``case-events`` and ``dead-letters`` hold, one tagged Struct a record.
+
+Every record of ``work`` carries ``at`` (Unix ms), the only clock that dispatch knows. Every record that a step writes carries
+``src``: partition and offset of the record it was made from, and its number among that record's outputs. The next step
+drops what it has seen, by the highest ``src`` of each source partition.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from models.cases import Case
+from models.influence import Influence
+from models.labels import Addressed, Classification, Triage
+from models.posts import SocialPost
+
+Src = tuple[int, int, int]
+"""Source partition, its offset, number among its outputs."""
+
+PresenceState = Literal["available", "busy", "away", "offline"]
+PublishStatus = Literal["sent", "failed", "unknown"]
+
+
+# -- work ---------------------------------------------------------------------------------------------------------
+
+
+class Understood(Struct, frozen=True, gc=False, tag="understood", omit_defaults=True):
+    """A post that concerns a brand, with all that its text tells."""
+
+    at: int
+    src: Src
+    tenant: str
+    post: SocialPost
+    brand_id: str
+    addressed: Addressed
+    labels: Classification
+    influence: Influence
+    triage: Triage
+    """By the text: labels, time words, danger words."""
+    why: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    """Other brands of the tenant that the post names."""
+    action: Literal["created", "updated", "deleted"] = "created"
+
+
+class Dropped(Struct, frozen=True, gc=False, tag="dropped", omit_defaults=True):
+    """A post that concerns no brand; written to ``work`` only in a replay, which must account for every post."""
+
+    at: int
+    src: Src
+    tenant: str
+    post_id: str
+    labels: Classification | None = None
+    influence: Influence | None = None
+
+
+class DeskUp(Struct, frozen=True, gc=False, tag="desk_up"):
+    """A desk has said hello at a gateway."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    gateway: str
+
+
+class DeskDown(Struct, frozen=True, gc=False, tag="desk_down"):
+    """A desk's connection has ended; an older connection's end does not matter while a newer one stands."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    gateway: str
+
+
+class GatewayBeat(Struct, frozen=True, gc=False, tag="gateway_beat"):
+    """A gateway lives; without beats for its lease, its desks count as lost."""
+
+    at: int
+    tenant: str
+    gateway: str
+
+
+class SetPresence(Struct, frozen=True, gc=False, tag="presence"):
+    """A rep says whether work may come."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    state: PresenceState
+
+
+class Accept(Struct, frozen=True, gc=False, tag="accept"):
+    """A rep takes an offered case."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    case_id: str
+    offer: str
+    version: int
+
+
+class Reject(Struct, frozen=True, gc=False, tag="reject", omit_defaults=True):
+    """A rep declines an offered case, which goes back with its age."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    case_id: str
+    offer: str
+    version: int
+    reason: str = ""
+
+
+class Reply(Struct, frozen=True, gc=False, tag="reply", omit_defaults=True):
+    """A rep answers; the command's id is the answer's id, whoever decides it again."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    case_id: str
+    version: int
+    text: str
+    close: bool = True
+    """Close the case once the answer is published; else it waits for the customer."""
+
+
+class CloseCase(Struct, frozen=True, gc=False, tag="close", omit_defaults=True):
+    """A rep closes a case without a further answer."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    case_id: str
+    version: int
+    disposition: str = ""
+
+
+class Resync(Struct, frozen=True, gc=False, tag="resync"):
+    """A connection needs a snapshot; it comes through the log, so it has a place in the stream's order."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+
+
+class Sending(Struct, frozen=True, gc=False, tag="sending"):
+    """The outbox is about to call the platform."""
+
+    at: int
+    tenant: str
+    case_id: str
+    answer_id: str
+
+
+class Published(Struct, frozen=True, gc=False, tag="published", omit_defaults=True):
+    """What became of an answer at its platform."""
+
+    at: int
+    tenant: str
+    case_id: str
+    answer_id: str
+    status: PublishStatus
+    object_uri: str = ""
+    url: str = ""
+    error: str = ""
+
+
+class Tick(Struct, frozen=True, gc=False, tag="tick", omit_defaults=True):
+    """A second has passed. In a replay it came through ``posts`` and carries its ``src``."""
+
+    at: int
+    src: Src | None = None
+
+
+class Takeover(Struct, frozen=True, gc=False, tag="takeover"):
+    """The partition has a new owner; the record's offset is the partition's new epoch."""
+
+    at: int
+    owner: str
+
+
+Command = SetPresence | Accept | Reject | Reply | CloseCase
+Work = (
+    Understood
+    | Dropped
+    | DeskUp
+    | DeskDown
+    | GatewayBeat
+    | SetPresence
+    | Accept
+    | Reject
+    | Reply
+    | CloseCase
+    | Resync
+    | Sending
+    | Published
+    | Tick
+    | Takeover
+)
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+class Answer(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An answer to publish. Kafka key: tenant and account."""
+
+    answer_id: str
+    src: Src
+    at: int
+    tenant: str
+    brand_id: str
+    case_id: str
+    rep_id: str
+    platform: str
+    account_id: str
+    conversation_uri: str
+    in_reply_to: str
+    """``object_uri`` of the customer's last post."""
+    text: str
+    author_handle: str = ""
+    visibility: str = "public"
+    native: dict[str, str] = {}
+
+
+# -- case-events --------------------------------------------------------------------------------------------------
+
+
+class Opened(Struct, frozen=True, gc=False, tag="opened", omit_defaults=True):
+    """A post has opened a case."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    post_id: str
+    platform: str
+    addressed: Addressed
+    received_at: int
+    due_at: int
+    triage: Triage
+    labels: Classification
+    influence: Influence
+    why: tuple[str, ...] = ()
+
+
+class Joined(Struct, frozen=True, gc=False, tag="joined", omit_defaults=True):
+    """A post has joined the open case of its conversation."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    post_id: str
+    platform: str
+    addressed: Addressed
+    received_at: int
+    due_at: int
+    triage: Triage
+    labels: Classification
+    influence: Influence
+    why: tuple[str, ...] = ()
+
+
+class Counted(Struct, frozen=True, gc=False, tag="counted", omit_defaults=True):
+    """A post opens no case: spam, nothing to answer, a repeat, too old, an edit or a deletion."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    post_id: str
+    platform: str
+    reason: Literal["spam", "no_answer", "repeat", "too_old", "updated", "deleted", "noise"]
+    addressed: Addressed | None = None
+    received_at: int = 0
+    triage: Triage | None = None
+    labels: Classification | None = None
+    influence: Influence | None = None
+    case_id: str = ""
+
+
+class Offered(Struct, frozen=True, gc=False, tag="offered"):
+    """A case is shown to a rep."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    rep_id: str
+    offer: str
+    rank: int
+    """Number of this offer in the partition's life."""
+
+
+class Accepted(Struct, frozen=True, gc=False, tag="accepted"):
+    """A rep has taken a case."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    rep_id: str
+
+
+class Requeued(Struct, frozen=True, gc=False, tag="requeued"):
+    """A case went back to its queue, with its age."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    rep_id: str
+    reason: Literal["rejected", "expired", "away", "offline", "lost"]
+
+
+class Answered(Struct, frozen=True, gc=False, tag="answered"):
+    """An answer stands at its platform."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    rep_id: str
+    answer_id: str
+    first: bool
+    """Whether it is the first answer since the customer last wrote."""
+    wait_s: float
+    """From the arrival of the post that it answers."""
+    in_time: bool
+    triage: Triage
+
+
+class Unpublished(Struct, frozen=True, gc=False, tag="unpublished"):
+    """An answer did not get out, or nobody can tell whether it did."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    answer_id: str
+    status: Literal["failed", "unknown"]
+    error: str
+
+
+class Closed(Struct, frozen=True, gc=False, tag="closed"):
+    """A case is closed; the event carries the whole of it."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    case: Case
+
+
+class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
+    """What stands open for a brand at a tick, by dispatch's own rows."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    queued: dict[str, int] = {}
+    """By triage."""
+    offered: int = 0
+    working: int = 0
+    awaiting_customer: int = 0
+    due_soon: int = 0
+    """Open and due within 15 minutes."""
+    late: int = 0
+    oldest_at: int = 0
+    """Arrival of the longest waiting queued case; 0 if none waits."""
+    reps: dict[str, int] = {}
+    """The tenant's reps by presence."""
+
+
+class Clock(Struct, frozen=True, gc=False, tag="clock"):
+    """A tick, passed on, so that measure closes its windows by dispatch's time."""
+
+    at: int
+    src: Src
+
+
+CaseEvent = Opened | Joined | Counted | Offered | Accepted | Requeued | Answered | Unpublished | Closed | Gauges | Clock
+
+
+# -- dead letters -------------------------------------------------------------------------------------------------
+
+
+class DeadLetter(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What could not be processed, with its reason."""
+
+    at: int
+    reason: str
+    source: str
+    """Topic, or the connector's name."""
+    partition: int = -1
+    offset: int = -1
+    detail: str = ""
+    """A traceback where a bug was met."""
+    key: str = ""
+    value: str = ""
+    """The raw record: UTF-8 where it is that, else base64, marked by ``base64``; cut at 64 KB."""
+    base64: bool = False
