@@ -1,0 +1,242 @@
+"""Tenants and their brands: what to watch for, what was promised, when people are there, and who they are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, Literal
+
+from msgspec import Struct, field
+
+from models.labels import Triage
+from models.reps import RepProfile
+
+__all__ = [
+    "ALWAYS",
+    "DAYS",
+    "Account",
+    "Brand",
+    "Minutes",
+    "PromiseKind",
+    "RepProfile",
+    "ServiceHours",
+    "ServiceLevel",
+    "Shift",
+    "Tenant",
+    "Tone",
+    "brand_of",
+    "handle_key",
+    "handles_used_twice",
+    "level_on",
+    "promised_min",
+    "rep_of",
+    "shifts_that_overlap",
+]
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""In the order of ``date.weekday()``."""
+
+PromiseKind = Literal["first_answer", "next_answer", "resolution"]
+
+
+class Minutes(Struct, frozen=True):
+    """Minutes of service time by triage; None where nothing is promised. Spam is never promised anything."""
+
+    at_once: float | None = None
+    urgent: float | None = None
+    important: float | None = None
+    less: float | None = None
+
+
+FIRST_ANSWER: Final = Minutes(at_once=5.0, urgent=15.0, important=60.0, less=240.0)
+"""What holds for a triage that a brand's own table leaves out (the table itself is required)."""
+
+
+class ServiceLevel(Struct, frozen=True):
+    """What a brand promises, in minutes of its service hours."""
+
+    first_answer: Minutes = FIRST_ANSWER
+    """From the arrival of a case's first post to the first answer."""
+    next_answer: Minutes | None = None
+    """From a customer's further post to the next answer; None: as the first answer."""
+    resolution: Minutes | None = None
+    """From the arrival to the close, paused while the customer is awaited; None: not promised."""
+    warn_share: float = 0.75
+    """Share of the time, 0..1, after which desk and board warn: late enough to be rare, early enough to act."""
+    platforms: Mapping[str, "ServiceLevel"] = field(default_factory=dict)
+    """Whole levels by platform, where it differs; what an override leaves out is filled from this level on loading."""
+
+
+class Shift(Struct, frozen=True, order=True):
+    """One opening of a weekday, in wall time."""
+
+    weekday: int
+    """0 is Monday, as in ``date.weekday()``."""
+    start_min: int
+    """Minutes after midnight, 0..1439."""
+    end_min: int
+    """Minutes after the midnight that began the day, above ``start_min``; above 1440 it ends on the next day."""
+
+
+class ServiceHours(Struct, frozen=True):
+    """When people are there. ``models.sla.open_hours`` turns it into instants."""
+
+    zone: str = "UTC"
+    """IANA name, as in Europe/Berlin."""
+    week: tuple[Shift, ...] = ()
+    """Sorted; none of them overlap. Empty only where ``always`` holds."""
+    holidays: tuple[str, ...] = ()
+    """ISO dates, sorted, on which nobody is there from midnight to midnight in ``zone``."""
+    always: bool = False
+    """Open at all times; the other fields are then not looked at."""
+
+
+ALWAYS: Final = ServiceHours(always=True)
+
+
+class Tone(Struct, frozen=True):
+    """How a brand speaks; used by suggestions."""
+
+    address: Literal["formal", "informal"] = "formal"
+    """Sie or du, vous or tu."""
+    greeting: str = ""
+    """Put before a suggested answer; ``{name}`` stands for the author's name."""
+    signature: str = ""
+    """Put after an answer; ``{rep}`` stands for the rep's name."""
+
+
+class Brand(Struct, frozen=True):
+    """One brand: the words it is watched by and the rules it is served by."""
+
+    id: str
+    """Unique in the tenant; part of keys."""
+    name: str
+    """As it is written; watched for, with near misspellings if it is long enough."""
+    service_level: ServiceLevel
+    hours: ServiceHours = ALWAYS
+    handles: tuple[str, ...] = ()
+    """Accounts of the brand, without the @; unique in the tenant whatever their case."""
+    aliases: tuple[str, ...] = ()
+    """Other names people use."""
+    products: tuple[str, ...] = ()
+    misspellings: tuple[str, ...] = ()
+    """Spellings to watch for beyond the near ones that are made from the name."""
+    exclusions: tuple[str, ...] = ()
+    """Words that show another meaning: a post with one concerns the brand by a handle only.
+
+    ``*`` at an end stands for any letters.
+    """
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes that the brand answers in; empty: any."""
+    influence: bool = True
+    """Whether an author's reach may speed a case up."""
+    influence_cap: float = 2.0
+    """The most by which reach can multiply the cost of waiting, 1..4; 1 is the same as switched off."""
+    vip: tuple[str, ...] = ()
+    """Handles of authors whose reach counts as full, without the @."""
+    weight: float = 1.0
+    """Weight of this brand's waiting against other brands' of the tenant, 0.1..10."""
+    horizon_days: int = 7
+    """Posts older than this are counted and open no case: an answer after a week helps nobody."""
+    tone: Tone = Tone()
+
+
+class Account(Struct, frozen=True):
+    """A door of a tenant: where its posts come in and its answers go out."""
+
+    id: str
+    """Unique in the tenant; ``account_id`` of its posts."""
+    connector: Literal["webhook", "chat"]
+    brand: str = ""
+    """Brand taken for posts that name none; of a chat, the brand whose page it is. "": brand watch finds it."""
+    callback: str = ""
+    """Address that answers are posted to; "": this account takes no answers. Of a webhook only."""
+    secret_env: str = ""
+    """Variable that holds its secrets, ``whsec_<base64>``, with spaces between while one replaces another."""
+    text_max: int = 0
+    """Code points that an answer may have; 0: no bound that we know."""
+
+
+class Tenant(Struct, frozen=True):
+    """One customer of the operator: brands that are served together by one set of reps."""
+
+    id: str
+    """Unique; first part of every key."""
+    name: str
+    brands: tuple[Brand, ...]
+    """At least one."""
+    reps: tuple[RepProfile, ...] = ()
+    """Those known from the configuration; others may sign in by token."""
+    accounts: tuple[Account, ...] = ()
+
+
+def brand_of(tenant: Tenant, brand_id: str) -> Brand | None:
+    """Return the tenant's brand with this id, or None."""
+    return next((brand for brand in tenant.brands if brand.id == brand_id), None)
+
+
+def rep_of(tenant: Tenant, rep_id: str) -> RepProfile | None:
+    """Return the tenant's rep with this id, or None."""
+    return next((rep for rep in tenant.reps if rep.id == rep_id), None)
+
+
+def level_on(level: ServiceLevel, platform: str) -> ServiceLevel:
+    """Return the level that holds on a platform."""
+    return level.platforms.get(platform, level)
+
+
+def promised_min(level: ServiceLevel, kind: PromiseKind, triage: Triage, platform: str = "") -> float | None:
+    """
+    Return the promised minutes of service time, or None where nothing is promised.
+
+    Args:
+        triage: Spam is never promised anything.
+        platform: Where it was posted, as in ``x``; "" asks for what holds where no override does.
+    """
+    if triage == "spam":
+        return None
+    here = level_on(level, platform)
+    minutes = here.resolution if kind == "resolution" else here.first_answer
+    if kind == "next_answer" and here.next_answer is not None:
+        minutes = here.next_answer
+    return None if minutes is None else _of_triage(minutes, triage)
+
+
+def _of_triage(minutes: Minutes, triage: Literal["less", "important", "urgent", "at_once"]) -> float | None:
+    match triage:
+        case "at_once":
+            return minutes.at_once
+        case "urgent":
+            return minutes.urgent
+        case "important":
+            return minutes.important
+        case "less":
+            return minutes.less
+
+
+def handle_key(handle: str) -> str:
+    """Return a handle as it is compared: without spaces around it and a leading @, whatever its case."""
+    return handle.strip().removeprefix("@").casefold()
+
+
+def handles_used_twice(brands: Sequence[Brand]) -> Iterator[tuple[str, int, int]]:
+    """Yield (handle, index of the brand that has it, index of the brand that has it too), in the order of brands."""
+    first: dict[str, int] = {}
+    for index, brand in enumerate(brands):
+        for handle in brand.handles:
+            before = first.setdefault(handle_key(handle), index)
+            if before != index:
+                yield handle, before, index
+
+
+def shifts_that_overlap(week: Sequence[Shift]) -> tuple[Shift, Shift] | None:
+    """Return the first two shifts that share a minute, Sunday night into Monday included; None if none do."""
+    week_min = 7 * 1440
+    spans = sorted(
+        (shift.weekday * 1440 + shift.start_min, shift.weekday * 1440 + shift.end_min, shift) for shift in week
+    )
+    if spans:
+        start, end, shift = spans[0]
+        spans.append((start + week_min, end + week_min, shift))
+    for (_, end, left), (start, _, right) in pairwise(spans):
+        if start < end and left is not right:
+            return left, right
+    return None

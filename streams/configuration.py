@@ -1,0 +1,555 @@
+"""The tables of zuruf.toml, read into tenants; every complaint names file, key, what was found and what was meant."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Literal, NoReturn
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from models.brands import (
+    ALWAYS,
+    DAYS,
+    Account,
+    Brand,
+    Minutes,
+    ServiceHours,
+    ServiceLevel,
+    Shift,
+    Tenant,
+    Tone,
+    handle_key,
+    handles_used_twice,
+    shifts_that_overlap,
+)
+from models.errors import Misconfigured
+from models.labels import LANGUAGES, SUBJECTS
+from models.reps import CAPACITY_DEFAULT, CAPACITY_MAX, LEVEL_MAX, LEVEL_MIN, SKILL_KINDS, RepProfile
+
+FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # A thousand brands with a hundred words each are 1.5 MB.
+TENANTS_MAX: Final = 1_000
+BRANDS_MAX: Final = 1_000
+REPS_MAX: Final = 10_000
+ACCOUNTS_MAX: Final = 1_000
+ANSWER_CHARS_MAX: Final = 20_000  # As long as a desk may write.
+URL_CHARS_MAX: Final = 2_000
+WORDS_MAX: Final = 1_000  # Of one list of one brand: all of them stand in one automaton in memory.
+WORD_CHARS_MAX: Final = 100
+MINUTES_MAX: Final = 365 * 24 * 60.0  # A promise of more than a year of service time is a slip of the pen.
+TRIAGES_PROMISED: Final = ("at_once", "urgent", "important", "less")
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_SPAN = re.compile(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)")
+
+
+class Keys:
+    """One TOML table while it is read: hands out checked values, and complains about keys that nobody asked for."""
+
+    def __init__(self, file: str, path: str, values: Mapping[str, object]) -> None:
+        self.file = file
+        self.path = path
+        self._values = values
+        self._known: set[str] = set()
+
+    def key(self, name: str) -> str:
+        """Return the full path of a key of this table."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def fail(self, name: str, meant: str, found: object = None) -> NoReturn:
+        """Raise Misconfigured about a key; ``found`` stands for the value where a part of it is at fault."""
+        raise Misconfigured.at(self.file, self.key(name), self._values.get(name) if found is None else found, meant)
+
+    def has(self, name: str) -> bool:
+        """Return whether the key was given."""
+        self._known.add(name)
+        return name in self._values
+
+    def raw(self, name: str) -> object:
+        """Return what was given, unchecked; None if nothing was."""
+        self._known.add(name)
+        return self._values.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """Return all keys given, in the file's order."""
+        return tuple(self._values)
+
+    def text(self, name: str, default: str | None = None, chars_max: int = WORD_CHARS_MAX) -> str:
+        """Return a text of 1 to ``chars_max`` characters, or the default; without a default it is required."""
+        value = self.raw(name)
+        if value is None and default is not None:
+            return default
+        if value is None:
+            raise Misconfigured(f"{self.file}: {self.key(name)}: missing, wanted a text")
+        if not isinstance(value, str) or not value.strip() or len(value) > chars_max:
+            self.fail(name, f"a text of 1 to {chars_max} characters")
+        return value.strip()
+
+    def id(self, name: str = "id") -> str:
+        """Return an id: it becomes part of keys, addresses and names of metrics."""
+        value = self.text(name)
+        if not _ID.fullmatch(value):
+            self.fail(name, "1 to 64 ASCII letters, digits, dots, dashes or underscores, first a letter or digit")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts, without repetitions, in the file's order; empty if not given."""
+        value = self.raw(name)
+        if value is None:
+            return ()
+        if not isinstance(value, list) or len(value) > WORDS_MAX:
+            self.fail(name, f"a list of at most {WORDS_MAX} texts")
+        for index, word in enumerate(value):
+            if not isinstance(word, str) or not word.strip() or len(word) > WORD_CHARS_MAX:
+                self.fail(f"{name}[{index}]", f"a text of 1 to {WORD_CHARS_MAX} characters", found=word)
+        return tuple(dict.fromkeys(word.strip() for word in value))
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return true or false."""
+        value = self.raw(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.fail(name, "true or false")
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """Return a number of ``low`` to ``high``."""
+        value = self.raw(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            self.fail(name, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def whole(self, name: str, default: int, low: int, high: int) -> int:
+        """Return a whole number of ``low`` to ``high``."""
+        value = self.raw(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self.fail(name, f"a whole number from {low} to {high}")
+        return value
+
+    def table(self, name: str) -> "Keys | None":
+        """Return a table of this table, or None if not given."""
+        value = self.raw(name)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            self.fail(name, f"a table, [{self._heading(name)}]")
+        return Keys(self.file, self.key(name), value)
+
+    def tables(self, name: str, count_max: int) -> "list[Keys]":
+        """Return an array of tables; empty if not given."""
+        value = self.raw(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            self.fail(name, f"an array of tables, [[{self._heading(name)}]]")
+        if len(value) > count_max:
+            self.fail(name, f"at most {count_max} of them", found=len(value))
+        return [Keys(self.file, f"{self.key(name)}[{index}]", one) for index, one in enumerate(value)]
+
+    def _heading(self, name: str) -> str:
+        """Return a key as TOML's headings have it, without indexes."""
+        return re.sub(r"\[\d+\]", "", self.key(name))
+
+    def done(self) -> None:
+        """Raise Misconfigured about the first key that nobody asked for, with the nearest that is known."""
+        for name in self._values:
+            if name not in self._known:
+                near = get_close_matches(name, self._known, n=1, cutoff=0.5)
+                meant = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(self._known))}"
+                raise Misconfigured(f"{self.file}: {self.key(name)}: unknown key; {meant}")
+
+
+def read_toml(path: Path) -> Keys:
+    """
+    Return the top table of a TOML file.
+
+    Raises:
+        Misconfigured: If it is not there, not UTF-8 or not TOML; then with line and column.
+    """
+    try:
+        size = path.stat().st_size
+        if size > FILE_BYTES_MAX:
+            raise Misconfigured(f"{path}: found {size} bytes, wanted at most {FILE_BYTES_MAX}")
+        return Keys(str(path), "", tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path}: not TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path}: not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+    except OSError as error:
+        raise Misconfigured(f"{path}: cannot be read: {error.strerror}; `zuruf init` writes one") from error
+
+
+def tenants_of(top: Keys) -> tuple[Tenant, ...]:
+    """Read every ``[[tenant]]``; at least one, with unique ids."""
+    tables = top.tables("tenant", TENANTS_MAX)
+    if not tables:
+        raise Misconfigured(f"{top.file}: tenant: missing, wanted at least one [[tenant]]")
+    tenants = tuple(_tenant(table) for table in tables)
+    _check_unique(tables, [tenant.id for tenant in tenants], "id")
+    return tenants
+
+
+def _check_unique(tables: Sequence[Keys], values: Sequence[str], name: str) -> None:
+    seen: dict[str, int] = {}
+    for index, value in enumerate(values):
+        first = seen.setdefault(value.casefold(), index)
+        if first != index:
+            tables[index].fail(name, f"an id of its own; {tables[first].path} has it already, whatever the case")
+
+
+def _tenant(keys: Keys) -> Tenant:
+    tenant_id = keys.id()
+    name = keys.text("name", default=tenant_id)
+    brand_keys = keys.tables("brand", BRANDS_MAX)
+    rep_keys = keys.tables("rep", REPS_MAX)
+    account_keys = keys.tables("account", ACCOUNTS_MAX)
+    keys.done()
+    if not brand_keys:
+        raise Misconfigured(f"{keys.file}: {keys.key('brand')}: missing, wanted at least one [[tenant.brand]]")
+    brands = tuple(_brand(one) for one in brand_keys)
+    _check_unique(brand_keys, [brand.id for brand in brands], "id")
+    for handle, first, second in handles_used_twice(brands):
+        meant = f"a handle of its own; {brand_keys[first].path} ({brands[first].id}) has it already"
+        brand_keys[second].fail("handles", meant, found=handle)
+    reps = tuple(_rep(one, {brand.id for brand in brands}) for one in rep_keys)
+    _check_unique(rep_keys, [rep.id for rep in reps], "id")
+    accounts = tuple(_account(one, [brand.id for brand in brands]) for one in account_keys)
+    _check_unique(account_keys, [account.id for account in accounts], "id")
+    _check_chats(account_keys, accounts)
+    return Tenant(id=tenant_id, name=name, brands=brands, reps=reps, accounts=accounts)
+
+
+def _brand(keys: Keys) -> Brand:
+    brand = Brand(
+        id=keys.id(),
+        name=keys.text("name"),
+        handles=_handles(keys, "handles"),
+        aliases=keys.texts("aliases"),
+        products=keys.texts("products"),
+        misspellings=keys.texts("misspellings"),
+        exclusions=keys.texts("exclusions"),
+        languages=_languages(keys, "languages"),
+        influence=keys.flag("influence", True),
+        influence_cap=keys.number("influence_cap", 2.0, 1.0, 4.0),
+        vip=_handles(keys, "vip"),
+        weight=keys.number("weight", 1.0, 0.1, 10.0),
+        horizon_days=keys.whole("horizon_days", 7, 1, 365),
+        service_level=_service_level(keys),
+        hours=_hours(keys),
+        tone=_tone(keys),
+    )
+    keys.done()
+    return brand
+
+
+def _handles(keys: Keys, name: str) -> tuple[str, ...]:
+    handles = keys.texts(name)
+    for index, handle in enumerate(handles):
+        if not handle_key(handle) or any(char.isspace() for char in handle):
+            keys.fail(f"{name}[{index}]", "a handle without spaces, with or without its @", found=handle)
+    return tuple(dict.fromkeys(handle.removeprefix("@") for handle in handles))
+
+
+def _languages(keys: Keys, name: str) -> tuple[str, ...]:
+    languages = keys.texts(name)
+    for index, language in enumerate(languages):
+        if language not in LANGUAGES:
+            keys.fail(f"{name}[{index}]", f"one of {' '.join(LANGUAGES)}", found=language)
+    return languages
+
+
+def _tone(keys: Keys) -> Tone:
+    table = keys.table("tone")
+    if table is None:
+        return Tone()
+    address = table.text("address", default="formal")
+    if address not in ("formal", "informal"):
+        table.fail("address", "formal or informal")
+    said: Literal["formal", "informal"] = "informal" if address == "informal" else "formal"
+    tone = Tone(address=said, greeting=table.text("greeting", ""), signature=table.text("signature", ""))
+    table.done()
+    return tone
+
+
+# -- service levels -------------------------------------------------------------------------------------------------
+
+
+def _service_level(keys: Keys) -> ServiceLevel:
+    table = keys.table("service_level")
+    if table is None:
+        meant = "wanted a table of minutes by triage, [tenant.brand.service_level]; it may be empty"
+        raise Misconfigured(f"{keys.file}: {keys.key('service_level')}: missing, {meant}")
+    level = _level(table, ServiceLevel())
+    overrides = table.table("platforms")
+    table.done()
+    if overrides is None:
+        return level
+    platforms: dict[str, ServiceLevel] = {}
+    for platform in overrides.names():
+        override = overrides.table(platform)
+        if override is not None:
+            platforms[platform] = _level(override, level)
+            override.done()
+    return ServiceLevel(level.first_answer, level.next_answer, level.resolution, level.warn_share, platforms)
+
+
+def _level(table: Keys, base: ServiceLevel) -> ServiceLevel:
+    """Read the minutes of a level; what is left out is the base's, and in next_answer the first answer's."""
+    first = _minutes(table, base.first_answer)
+    following, resolution = table.table("next_answer"), table.table("resolution")
+    return ServiceLevel(
+        first_answer=first,
+        next_answer=base.next_answer if following is None else _whole_table(following, base.next_answer or first),
+        resolution=base.resolution if resolution is None else _whole_table(resolution, base.resolution or Minutes()),
+        warn_share=table.number("warn_share", base.warn_share, 0.1, 1.0),
+    )
+
+
+def _whole_table(table: Keys, base: Minutes) -> Minutes:
+    minutes = _minutes(table, base)
+    table.done()
+    return minutes
+
+
+def _minutes(table: Keys, base: Minutes) -> Minutes:
+    """Read the four keys ``<triage>_min``; a key of that form with another word names the triages there are."""
+    for name in table.names():
+        if name.endswith("_min") and name.removesuffix("_min") not in TRIAGES_PROMISED:
+            near = get_close_matches(name, [f"{triage}_min" for triage in TRIAGES_PROMISED], n=1, cutoff=0.0)
+            known = ", ".join(f"{triage}_min" for triage in TRIAGES_PROMISED)
+            raise Misconfigured(
+                f"{table.file}: {table.key(name)}: unknown triage; did you mean {near[0]}? Promised are {known}"
+            )
+    given = {triage: _one_minutes(table, f"{triage}_min") for triage in TRIAGES_PROMISED}
+    return Minutes(
+        at_once=base.at_once if given["at_once"] is None else given["at_once"],
+        urgent=base.urgent if given["urgent"] is None else given["urgent"],
+        important=base.important if given["important"] is None else given["important"],
+        less=base.less if given["less"] is None else given["less"],
+    )
+
+
+def _one_minutes(table: Keys, name: str) -> float | None:
+    if not table.has(name):
+        return None
+    value = table.number(name, 0.0, 0.0, MINUTES_MAX)
+    if value == 0:
+        table.fail(name, "minutes above 0")
+    return value
+
+
+# -- service hours --------------------------------------------------------------------------------------------------
+
+
+def _hours(keys: Keys) -> ServiceHours:
+    given = keys.raw("hours")
+    if given is None or given == "always":
+        return ALWAYS
+    if not isinstance(given, dict):
+        keys.fail("hours", '"always" or a table, [tenant.brand.hours]')
+    table = Keys(keys.file, keys.key("hours"), given)
+    zone = table.text("zone")
+    _check_zone(table, zone)
+    week: list[Shift] = []
+    for name in table.names():
+        if name not in ("zone", "holidays"):
+            week += _day(table, name)
+    holidays = _holidays(table)
+    table.done()
+    if not week:
+        keys.fail("hours", 'at least one day, as in mon-fri = "08:00-20:00"')
+    clash = shifts_that_overlap(week)
+    if clash is not None:
+        keys.fail("hours", "shifts that do not overlap", found=" and ".join(map(_shown, clash)))
+    return ServiceHours(zone=zone, week=tuple(sorted(week)), holidays=holidays)
+
+
+def _check_zone(table: Keys, zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:  # not there; not a name; a folder such as Europe
+        raise Misconfigured.at(table.file, table.key("zone"), zone, "an IANA zone, as in Europe/Berlin") from error
+
+
+def _day(table: Keys, name: str) -> list[Shift]:
+    """Read ``mon = "08:00-20:00"``, ``mon-fri = [...]`` or ``sat, sun = ...``."""
+    days = _days_of(name)
+    if not days:
+        near = get_close_matches(name, [*DAYS, "zone", "holidays"], n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else "wanted zone, holidays,"
+        raise Misconfigured(f"{table.file}: {table.key(name)}: unknown key; {hint} Days are {' '.join(DAYS)}, mon-fri")
+    value = table.raw(name)
+    spans = [value] if isinstance(value, str) else value
+    if not isinstance(spans, list) or not all(isinstance(span, str) for span in spans):
+        table.fail(name, 'hours as in "08:00-20:00", or a list of them')
+    shifts = [_span(table, name, span) for span in spans]
+    return [Shift(day, start, end) for day in days for start, end in shifts]
+
+
+def _days_of(name: str) -> list[int]:
+    """Return the weekdays that a key names, Monday 0; none if it names something else."""
+    first, _, last = name.lower().partition("-")
+    if first not in DAYS or (last and last not in DAYS):
+        return []
+    start, end = DAYS.index(first), DAYS.index(last or first)
+    return [(start + step) % 7 for step in range((end - start) % 7 + 1)]
+
+
+def _span(table: Keys, name: str, span: str) -> tuple[int, int]:
+    """Return start and end in minutes; an end at or before the start is on the next day."""
+    match = _SPAN.fullmatch(span.strip())
+    meant = 'hours as in "08:00-20:00"; "22:00-06:00" ends on the next day, "00:00-24:00" is the whole day'
+    if match is None:
+        table.fail(name, meant, found=span)
+    h1, m1, h2, m2 = (int(part) for part in match.groups())
+    start, end = h1 * 60 + m1, h2 * 60 + m2
+    if m1 > 59 or m2 > 59 or start >= 1440 or end > 1440 or start == end:
+        table.fail(name, meant, found=span)
+    return start, end if end > start else end + 1440
+
+
+def _shown(shift: Shift) -> str:
+    """Return a shift as it is written in the file, as in ``mon 22:00-06:00``."""
+    end = shift.end_min if shift.end_min <= 1440 else shift.end_min - 1440
+    times = f"{shift.start_min // 60:02}:{shift.start_min % 60:02}-{end // 60:02}:{end % 60:02}"
+    return f"{DAYS[shift.weekday]} {times}"
+
+
+def _holidays(table: Keys) -> tuple[str, ...]:
+    """Read dates, as TOML dates or as ISO texts."""
+    value = table.raw("holidays")
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        table.fail("holidays", "a list of dates, as in [2026-12-25]")
+    return tuple(sorted({_holiday(table, index, one) for index, one in enumerate(value)}))
+
+
+def _holiday(table: Keys, index: int, found: object) -> str:
+    try:
+        # A datetime is a date too, but its type is its own.
+        return found.isoformat() if type(found) is date else date.fromisoformat(str(found)).isoformat()
+    except ValueError as error:
+        key = table.key(f"holidays[{index}]")
+        raise Misconfigured.at(table.file, key, found, "a date, as in 2026-12-25") from error
+
+
+# -- reps -----------------------------------------------------------------------------------------------------------
+
+
+def _rep(keys: Keys, brand_ids: set[str]) -> RepProfile:
+    rep_id = keys.id()
+    rep = RepProfile(
+        id=rep_id,
+        name=keys.text("name", default=rep_id),
+        skills=_skills(keys, brand_ids),
+        capacity=keys.whole("capacity", CAPACITY_DEFAULT, 1, CAPACITY_MAX),
+        simulated=keys.flag("simulated", False),
+    )
+    keys.done()
+    return rep
+
+
+def _skills(keys: Keys, brand_ids: set[str]) -> dict[str, int]:
+    table = keys.table("skills")
+    if table is None:
+        return {}
+    known: Mapping[str, tuple[Callable[[str], bool], str]] = {
+        "lang": (LANGUAGES.__contains__, f"a language, one of {' '.join(LANGUAGES)}"),
+        "subject": (set[str](SUBJECTS).__contains__, f"a subject, one of {' '.join(SUBJECTS)}"),
+        "brand": (brand_ids.__contains__, f"a brand of this tenant, one of {' '.join(sorted(brand_ids))}"),
+    }
+    skills: dict[str, int] = {}
+    for name in table.names():
+        kind, _, value = name.partition(":")
+        if kind not in known:
+            kinds = " or ".join(f'"{one}:..."' for one in SKILL_KINDS)
+            raise Misconfigured(f"{table.file}: {table.key(name)}: unknown kind of skill, wanted {kinds}")
+        is_known, meant = known[kind]
+        if not is_known(value):
+            raise Misconfigured(f"{table.file}: {table.key(name)}: found {value!r}, wanted {meant}")
+        skills[name] = table.whole(name, LEVEL_MIN, LEVEL_MIN, LEVEL_MAX)
+    return skills
+
+
+# -- accounts -------------------------------------------------------------------------------------------------------
+
+
+def _account(keys: Keys, brand_ids: Sequence[str]) -> Account:
+    account_id = keys.id()
+    connector = _connector(keys)
+    brand = keys.text("brand", default="")
+    if brand and brand not in brand_ids:
+        keys.fail("brand", f"a brand of this tenant, one of {' '.join(brand_ids)}")
+    account = Account(
+        id=account_id,
+        connector=connector,
+        brand=brand,
+        callback=_callback(keys),
+        secret_env=_secret_env(keys),
+        text_max=keys.whole("text_max", 0, 0, ANSWER_CHARS_MAX),
+    )
+    keys.done()
+    _check_account(keys, account)
+    return account
+
+
+def _connector(keys: Keys) -> Literal["webhook", "chat"]:
+    found = keys.text("connector")
+    if found == "webhook":
+        return "webhook"
+    if found == "chat":
+        return "chat"
+    keys.fail("connector", "webhook or chat")
+
+
+def _callback(keys: Keys) -> str:
+    """Return an address that answers may go to."""
+    url = keys.text("callback", default="", chars_max=URL_CHARS_MAX)
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        sound = False
+    if not sound or not url.isascii() or not url.isprintable() or " " in url:
+        keys.fail("callback", "an address as in https://example.org/answers")
+    return url
+
+
+def _secret_env(keys: Keys) -> str:
+    name = keys.text("secret_env", default="", chars_max=128)
+    if name and not _VARIABLE.fullmatch(name):
+        # What stands here by mistake may be the secret itself: it is not shown.
+        keys.fail("secret_env", "the name of an environment variable, not the secret", found="something else")
+    return name
+
+
+def _check_account(keys: Keys, account: Account) -> None:
+    """Refuse what a connector cannot use, or cannot do without."""
+    if account.connector == "webhook" and not account.secret_env:
+        meant = "wanted the name of the variable that holds whsec_<base64>: a webhook takes signed posts only"
+        raise Misconfigured(f"{keys.file}: {keys.key('secret_env')}: missing, {meant}")
+    if account.connector == "chat":
+        if not account.brand:
+            raise Misconfigured(f"{keys.file}: {keys.key('brand')}: missing, wanted the brand whose chat it is")
+        for name in ("callback", "secret_env"):
+            if keys.has(name):
+                keys.fail(name, "nothing: a chat has no such thing", found="" if name == "secret_env" else None)
+
+
+def _check_chats(tables: Sequence[Keys], accounts: Sequence[Account]) -> None:
+    """Refuse two chats of one brand: its page would not know which."""
+    seen: dict[str, str] = {}
+    for table, account in zip(tables, accounts, strict=True):
+        if account.connector == "chat" and seen.setdefault(account.brand, account.id) != account.id:
+            table.fail("brand", f"a brand without a chat; {seen[account.brand]} is its chat already")
