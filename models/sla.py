@@ -1,0 +1,240 @@
+"""
+Service hours and due times.
+
+Weekly shifts in wall time become sorted instants with sums of what is open before each, so that a due time and a
+difference are one or two bisections. Time elapses as it really does: the hour skipped in spring was never open,
+the one they repeat in autumn is open twice.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from models.brands import PromiseKind, ServiceHours, ServiceLevel, promised_min
+from models.labels import Triage
+
+MINUTE_MS: Final = 60_000
+_DAY_MS: Final = 86_400_000
+_DAYS_AT_ONCE: Final = 400  # Over a year, so that a worker builds about twice in its life; 400 days take some ms.
+_DAYS_MAX: Final = 8_000  # 20 years of service time in memory, about 1 MB a brand: beyond it, a time is a mistake.
+_EPOCH: Final = date(1970, 1, 1)
+_DAY_LAST: Final = (date(9998, 1, 1) - _EPOCH).days
+
+
+class OpenHours:
+    """
+    The instants at which a brand's people are there.
+
+    Days are built as they are asked for, so no clock is needed; what was built before does not change an answer.
+    """
+
+    def __init__(self, hours: ServiceHours) -> None:
+        """
+        Keep the rules; nothing is built yet.
+
+        Args:
+            hours: As the configuration checked them.
+
+        Raises:
+            ValueError: If they are neither always nor ever open.
+        """
+        if not hours.always and not hours.week:
+            raise ValueError("service hours without a shift never open; wanted shifts, or always=True")
+        self.always = hours.always
+        self._hours = hours
+        self._zone = ZoneInfo(hours.zone)
+        self._holidays = frozenset(date.fromisoformat(day) for day in hours.holidays)
+        self._first_day = self._last_day = 0
+        self._from = self._to = 0
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._before: list[int] = [0]
+
+    def due_at(self, received_at: int, wait_ms: int) -> int:
+        """Return when ``wait_ms`` of open time have passed since ``received_at``; see the function ``due_at``."""
+        if self.always:
+            return received_at + wait_ms
+        if not self._from <= received_at < self._to:
+            self._cover(received_at, received_at)
+        while True:
+            at = bisect_right(self._starts, received_at) - 1
+            opened = self._before[at] + min(received_at, self._ends[at]) - self._starts[at] if at >= 0 else 0
+            target = opened + wait_ms
+            if target < self._before[-1]:
+                break
+            self._cover(received_at, self._to + _DAY_MS)
+        if wait_ms == 0:
+            return self._opens_at(received_at)
+        # The interval in which the target is reached; on the second of its end it still counts as its own.
+        at = bisect_left(self._before, target) - 1
+        return self._starts[at] + target - self._before[at]
+
+    def open_ms(self, from_at: int, to_at: int) -> int:
+        """Return the open time between two instants; negative if they stand the other way round."""
+        if self.always:
+            return to_at - from_at
+        low, high = (from_at, to_at) if from_at <= to_at else (to_at, from_at)
+        if not (self._from <= low and high < self._to):
+            self._cover(low, high)
+        return self._passed(to_at) - self._passed(from_at)
+
+    def is_open(self, now: int) -> bool:
+        """Return whether people are there; at the instant of opening they are, at that of closing no longer."""
+        if self.always:
+            return True
+        if not self._from <= now < self._to:
+            self._cover(now, now)
+        at = bisect_right(self._starts, now) - 1
+        return at >= 0 and now < self._ends[at]
+
+    def opens_at(self, now: int) -> int:
+        """Return ``now`` if people are there, else when they are next."""
+        return self.due_at(now, 0)
+
+    def _opens_at(self, now: int) -> int:
+        at = bisect_right(self._ends, now)
+        return max(now, self._starts[at])
+
+    def _passed(self, now: int) -> int:
+        at = bisect_right(self._starts, now) - 1
+        return self._before[at] + min(now, self._ends[at]) - self._starts[at] if at >= 0 else 0
+
+    def _cover(self, low: int, high: int) -> None:
+        """Build the days that hold both instants: more of the same where it suffices, else anew around them."""
+        first, last = low // _DAY_MS - 2, high // _DAY_MS + _DAYS_AT_ONCE
+        if last - first > _DAYS_MAX:
+            days = (high - low) // _DAY_MS
+            raise ValueError(f"service time over {days} days is asked for; wanted at most {_DAYS_MAX - _DAYS_AT_ONCE}")
+        if first < -_DAYS_MAX or last > _DAY_LAST:
+            raise ValueError(f"{low} to {high} is no time of this age; wanted Unix ms")
+        if self._starts and max(last, self._last_day) - min(first, self._first_day) <= _DAYS_MAX:
+            first, last = min(first, self._first_day), max(last, self._last_day)
+        spans = list(_merged(sorted(self._spans(first, last))))
+        self._first_day, self._last_day = first, last
+        # A zone may stand 14 hours from UTC: the outermost day at each side is built and not vouched for.
+        self._from, self._to = (first + 1) * _DAY_MS, (last - 1) * _DAY_MS
+        self._starts = [start for start, _ in spans]
+        self._ends = [end for _, end in spans]
+        self._before = list(accumulate((end - start for start, end in spans), initial=0))
+
+    def _spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yield the openings of days ``first`` to ``last`` (since 1970); a shift over midnight as two."""
+        by_weekday: list[list[tuple[int, int]]] = [[] for _ in range(7)]
+        for shift in self._hours.week:
+            by_weekday[shift.weekday].append((shift.start_min, min(shift.end_min, 1440)))
+            if shift.end_min > 1440:
+                by_weekday[(shift.weekday + 1) % 7].append((0, shift.end_min - 1440))
+        for number in range(first, last):
+            day = _EPOCH + timedelta(days=number)
+            if day in self._holidays:
+                continue
+            for start_min, end_min in by_weekday[day.weekday()]:
+                start = _instant(day, start_min, self._zone, fold=0)
+                end = _instant(day, end_min, self._zone, fold=1)
+                if start < end:
+                    yield start, end
+
+
+def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join what touches, as a shift over midnight does with its second half."""
+    held: tuple[int, int] | None = None
+    for start, end in spans:
+        if held is None:
+            held = start, end
+        elif start <= held[1]:
+            held = held[0], max(held[1], end)
+        else:
+            yield held
+            held = start, end
+    if held is not None:
+        yield held
+
+
+def _instant(day: date, minute: int, zone: ZoneInfo, fold: int) -> int:
+    """
+    Return the instant of a wall time.
+
+    Args:
+        day: The date.
+        minute: After its midnight, 0..1440.
+        zone: Whose wall time it is.
+        fold: Which of two, where clocks repeat the hour: openings take the first (0), closings the second (1), so that
+            a shift which meets the repeated hour covers it whole. A time that clocks skip is the instant of the skip.
+    """
+    wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
+    local = wall.replace(tzinfo=zone, fold=fold)
+    offset = local.utcoffset() or timedelta()
+    other = local.replace(fold=1 - fold).utcoffset() or timedelta()
+    utc = wall - offset
+    if offset != other and utc.astimezone(zone).replace(tzinfo=UTC) != wall:
+        utc = _skip(wall - max(offset, other), wall - min(offset, other), zone)
+    return int(utc.timestamp() * 1000)
+
+
+def _skip(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    """Return the second at which clocks are set forward, between two instants around it."""
+    before = low.astimezone(zone).utcoffset()
+    seconds = int((high - low).total_seconds())
+    reach = range(seconds + 1)
+    at = bisect_left(reach, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != before)
+    return low + timedelta(seconds=at)
+
+
+def open_hours(hours: ServiceHours) -> OpenHours:
+    """Return the instants of a brand's service hours; make it once a brand and keep it."""
+    return OpenHours(hours)
+
+
+def due_at(received_at: int, minutes: float, hours: OpenHours) -> int:
+    """
+    Return when a promise falls due.
+
+    Args:
+        received_at: Unix ms.
+        minutes: Of service time, at least 0. With 0 it is the first open instant at or after ``received_at``. What is
+            used up on the second of closing is due at that closing, not at the next opening.
+        hours: Of the brand.
+
+    Raises:
+        ValueError: If ``minutes`` is negative, or more than about 20 years away.
+    """
+    if minutes < 0:
+        raise ValueError(f"due {minutes} minutes after arrival; wanted 0 or more")
+    return hours.due_at(received_at, round(minutes * MINUTE_MS))
+
+
+def business_ms(from_at: int, to_at: int, hours: OpenHours) -> int:
+    """Return the milliseconds of service time between two instants; negative if ``to_at`` lies before ``from_at``."""
+    return hours.open_ms(from_at, to_at)
+
+
+def promise_due_at(
+    level: ServiceLevel, kind: PromiseKind, triage: Triage, platform: str, received_at: int, hours: OpenHours
+) -> int | None:
+    """Return when a promise of this kind falls due, Unix ms; None where nothing is promised."""
+    minutes = promised_min(level, kind, triage, platform)
+    return None if minutes is None else due_at(received_at, minutes, hours)
+
+
+def warn_at(received_at: int, due: int, level: ServiceLevel, hours: OpenHours) -> int:
+    """Return when to warn of a breach: after the level's share of the service time between arrival and due."""
+    wait_ms = business_ms(received_at, due, hours)
+    return hours.due_at(received_at, max(0, round(wait_ms * level.warn_share)))
+
+
+def moved_by_pause(due: int, paused_at: int, resumed_at: int, hours: OpenHours) -> int:
+    """
+    Return a due time moved by the service time that passed while the customer was awaited.
+
+    Args:
+        due: The due time before the pause. One that had passed already stays as it is: a pause mends no breach.
+        paused_at: Start of the pause, Unix ms.
+        resumed_at: Its end, not before ``paused_at``.
+        hours: Of the brand.
+    """
+    if due <= paused_at:
+        return due
+    return hours.due_at(resumed_at, business_ms(paused_at, due, hours))
