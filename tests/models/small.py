@@ -1,0 +1,87 @@
+"""A small data folder and a small artifact, so that tests need neither the real sets nor the real weights."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from models.classifier import COLUMNS, HEADS, Card
+from models.labels import CATEGORIES, LANGUAGES, SENTIMENTS, SUBJECTS, TRIAGES
+from models.training import card, graph
+from models.training.data import SOURCES
+
+BITS = 12
+
+
+def some_weights(seed: int = 0) -> graph.Weights:
+    """A table of noise: what a graph computes with it can be checked, what it means cannot."""
+    rng = np.random.default_rng(seed)
+    table = rng.normal(0, 1, (1 << BITS, 1 + COLUMNS)).astype(np.float16)
+    table[:, 0] = np.abs(table[:, 0])
+    table[0] = 0
+    scale = rng.uniform(0.5, 2, COLUMNS).astype(np.float32)
+    return graph.Weights(table=table, scale=scale, shift=rng.normal(0, 1, COLUMNS).astype(np.float32))
+
+
+def write_artifact(folder: Path, weights: graph.Weights | None = None, threshold: float = 0.5) -> Card:
+    model = graph.build(weights or some_weights()).SerializeToString(deterministic=True)
+    return card.write(folder, model, BITS, dict.fromkeys(HEADS, threshold), dict.fromkeys(HEADS, 0.8), [], {})
+
+
+def a_post(number: int, prefix: str, source: str) -> dict[str, str]:
+    """A post whose words give its labels away; every value comes in every block of 90."""
+    labels = {
+        "sentiment": SENTIMENTS[number % 3],
+        "category": CATEGORIES[number % 6],
+        "subject": SUBJECTS[number % 9],
+        "triage": TRIAGES[number % 5],
+        "answer": ("no", "yes")[number % 2],
+    }
+    words = " ".join(f"{value}{head[:2]}" for head, value in labels.items())
+    return {
+        "id": f"{prefix}-{number:03d}",
+        "brand": "",
+        "source": source,
+        "text": f"{words} nr {number} {prefix}",
+        "language": "de" if number % 2 else "en",
+        **labels,
+    }
+
+
+def _value(column: str, number: int) -> str:
+    table = {
+        "sentiment": SENTIMENTS,
+        "offensive": ("OTHER", "OFFENSE", "not_offensive", "offensive"),
+        "toxic": ("0", "1"),
+        "hate": ("not_hate", "hate"),
+        "label": ("neither", "hate", "hateful", "non-hateful"),
+    }
+    return table[column][number % len(table[column])]
+
+
+def write_data(folder: Path) -> Path:
+    """A file for every set that training reads, with a few rows each."""
+    triage = folder / "triage"
+    triage.mkdir(parents=True)
+    real = [a_post(number, "de1", "germeval2017/x.de") for number in range(90)]
+    written = [a_post(number, "wen-b", "written") for number in range(90)]
+    for name, posts in (("posts.jsonl", real), ("written_2.jsonl", written)):
+        (triage / name).write_text("".join(json.dumps(post) + "\n" for post in posts), encoding="utf-8")
+    for source in SOURCES:
+        (folder / source.name).mkdir()
+        for part in source.parts:
+            _write_part(folder / source.name / f"{part}.csv", source.name, part)
+    return folder
+
+
+def _write_part(path: Path, name: str, part: str) -> None:
+    columns = ("sentiment", "offensive", "toxic", "hate", "label")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["text", "lang", *columns])
+        rows.writeheader()
+        for number in range(29 * 12 if "lingua" in name else 48):
+            lang = LANGUAGES[number % 29] if "lingua" in name else LANGUAGES[number % 8]
+            values = {column: _value(column, number) for column in columns}
+            text = f"{name} {part} {number} sprache{lang} " + " ".join(values.values())
+            rows.writerow({"text": text, "lang": lang, **values})

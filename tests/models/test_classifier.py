@@ -1,0 +1,216 @@
+"""Texts -> Classifications: the shell on a small artifact, and the labels of the real one."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from models.classifier import COLUMNS, HEADS, RUN_MAX, Classifier, decide
+from models.errors import Misconfigured
+from models.text import code_points, normalise
+from models.training.features import NORM_FLOOR, bucket_ids
+from tests.models.small import BITS, some_weights, write_artifact
+
+TEXTS = [
+    "Hallo @bahn, mein Zug kommt nicht!!!!",
+    "",
+    "👍",
+    "a",
+    "Где мой заказ? https://x.ru",
+    "lang " * 100,
+    "nul\0 mittendrin",
+    "\ud800 kaputt",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_artifact(tmp_path)
+    return tmp_path
+
+
+def test_the_graph_computes_what_the_numpy_arithmetic_says(folder: Path) -> None:
+    weights = some_weights()
+    table = weights.table.astype(np.float64)
+    clean = [normalise(text) for text in TEXTS]
+
+    sums = np.array([table[bucket_ids(code_points([text]), BITS)[0]].sum(axis=0) for text in clean])
+    expected = sums[:, 1:] / np.sqrt(sums[:, :1] + NORM_FLOOR) * weights.scale + weights.shift
+
+    np.testing.assert_allclose(Classifier(folder).logits(clean), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_is_labelled_alike_alone_and_in_any_company(folder: Path) -> None:
+    classifier = Classifier(folder)
+    texts = TEXTS * (3 * RUN_MAX // len(TEXTS))
+
+    assert classifier.classify(texts) == [classifier.classify([text])[0] for text in texts]
+
+
+def test_no_texts_give_no_labels(folder: Path) -> None:
+    assert Classifier(folder).classify([]) == []
+
+
+def test_confidence_is_the_softmax_and_the_value_its_peak() -> None:
+    logits = np.random.default_rng(1).normal(0, 2, (50, COLUMNS)).astype(np.float32)
+    values, confidence = decide(logits)
+
+    start = 0
+    for place, (_, names) in enumerate(HEADS.items()):
+        columns = logits[:, start : start + (len(names) if len(names) > 2 else 1)].astype(float)
+        start += columns.shape[1]
+        if columns.shape[1] == 1:
+            columns = np.concatenate([np.zeros_like(columns), columns], axis=1)
+        chances = np.exp(columns) / np.exp(columns).sum(axis=1, keepdims=True)
+        assert values[:, place].tolist() == chances.argmax(axis=1).tolist()
+        np.testing.assert_allclose(confidence[:, place], chances.max(axis=1))
+
+
+def test_logits_as_high_as_float32_goes_make_no_nan() -> None:
+    _, confidence = decide(np.full((1, COLUMNS), 3e38, np.float32))
+
+    assert np.isfinite(confidence).all()
+
+
+@pytest.mark.parametrize(("threshold", "unsure"), [(0.0, ()), (1.01, tuple(HEADS))])
+def test_labels_below_their_threshold_are_unsure(tmp_path: Path, threshold: float, unsure: tuple[str, ...]) -> None:
+    write_artifact(tmp_path, threshold=threshold)
+
+    assert Classifier(tmp_path).classify(["irgendwas"])[0].unsure == unsure
+
+
+def test_confidence_is_rounded_to_three_places(folder: Path) -> None:
+    sure = Classifier(folder).classify(["irgendwas"])[0].confidence
+
+    assert all(round(getattr(sure, head), 3) == getattr(sure, head) for head in HEADS)
+
+
+def test_labels_survive_json(folder: Path) -> None:
+    label = Classifier(folder).classify(["irgendwas"])[0]
+
+    assert msgspec.json.decode(msgspec.json.encode(label), type=type(label)) == label
+
+
+def test_the_version_is_that_of_the_content(tmp_path: Path) -> None:
+    write_artifact(tmp_path / "a", some_weights(1))
+    write_artifact(tmp_path / "b", some_weights(2))
+    write_artifact(tmp_path / "c", some_weights(1))
+    versions = [Classifier(tmp_path / name).version for name in "abc"]
+
+    assert versions[0] == versions[2] != versions[1]
+    assert len(versions[0]) == 12
+
+
+@pytest.mark.parametrize("name", ["fast.onnx", "fast.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+    with pytest.raises(Misconfigured, match=f"{name} is missing"):
+        Classifier(folder)
+
+
+def test_a_graph_that_is_not_the_cards_is_refused(folder: Path) -> None:
+    graph = folder / "fast.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\x00")
+
+    with pytest.raises(Misconfigured, match="SHA-256"):
+        Classifier(folder)
+
+
+def test_a_card_that_cannot_be_read_is_refused(folder: Path) -> None:
+    (folder / "fast.json").write_text("{}")
+
+    with pytest.raises(Misconfigured, match="no card"):
+        Classifier(folder)
+
+
+def test_a_card_of_other_labels_is_refused(folder: Path) -> None:
+    path = folder / "fast.json"
+    path.write_text(path.read_text().replace('"complaint"', '"rage"'))
+
+    with pytest.raises(Misconfigured, match="rage"):
+        Classifier(folder)
+
+
+@pytest.fixture(scope="module")
+def real() -> Classifier:
+    return Classifier()
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (
+            "Hilfe! Mein Konto wurde gehackt, da wird gerade Geld abgebucht!",
+            {"language": "de", "category": "urgent", "triage": "at_once", "answer": True},
+        ),
+        (
+            "My account was hacked and someone is taking money out right now, please help!",
+            {"language": "en", "category": "urgent", "triage": "at_once", "answer": True},
+        ),
+        (
+            "Vielen Dank für die schnelle Hilfe, ihr seid super!",
+            {"language": "de", "category": "praise", "sentiment": "positive", "triage": "less", "answer": False},
+        ),
+        (
+            "Thank you so much, your team was amazing and so helpful!",
+            {"language": "en", "category": "praise", "sentiment": "positive", "triage": "less", "answer": False},
+        ),
+        ("Wie lange habt ihr am Samstag geöffnet?", {"language": "de", "category": "faq", "answer": True}),
+        ("What time do you open on Saturday?", {"language": "en", "category": "faq", "answer": True}),
+        (
+            "Meine App stürzt seit dem Update ständig ab.",
+            {"language": "de", "category": "technical", "subject": "product", "answer": True},
+        ),
+        (
+            "@AppleSupport my phone keeps crashing after the update, how do I fix it?",
+            {"language": "en", "category": "technical", "subject": "product", "answer": True},
+        ),
+        ("Ihr seid so dumme Idioten, verpisst euch!", {"language": "de", "sentiment": "negative", "toxic": True}),
+        ("You are a bunch of fucking idiots", {"language": "en", "sentiment": "negative", "toxic": True}),
+        ("Où est ma commande ? Je l'attends depuis une semaine.", {"language": "fr", "toxic": False}),
+        ("Dove posso trovare il mio ordine?", {"language": "it"}),
+        ("Waar blijft mijn pakket nou toch?", {"language": "nl"}),
+        ("Gdzie jest moja paczka?", {"language": "pl"}),
+        ("Πού είναι το δέμα μου;", {"language": "el"}),
+    ],
+)
+def test_what_is_plain_to_a_reader_is_plain_to_the_real_artifact(
+    real: Classifier, text: str, labels: dict[str, object]
+) -> None:
+    found = real.classify([text])[0]
+
+    assert {head: getattr(found, head) for head in labels} == labels
+
+
+@pytest.mark.parametrize(
+    "text", ["Kommt hier noch wer?", "hm", "Die App stürzt nach dem Update immer ab, was kann ich tun?"]
+)
+def test_where_the_real_artifact_may_err_it_says_that_it_is_unsure(real: Classifier, text: str) -> None:
+    assert "category" in real.classify([text])[0].unsure
+
+
+def test_the_real_artifact_tells_fourteen_languages_by_a_sentence(real: Classifier) -> None:
+    sentences = {
+        "de": "Ich warte seit gestern auf eine Antwort.",
+        "en": "I have been waiting for an answer since yesterday.",
+        "fr": "J'attends une réponse depuis hier.",
+        "es": "Estoy esperando una respuesta desde ayer.",
+        "pt": "Estou à espera de uma resposta desde ontem.",
+        "sv": "Jag har väntat på ett svar sedan i går.",
+        "fi": "Olen odottanut vastausta eilisestä lähtien.",
+        "hu": "Tegnap óta várok a válaszra.",
+        "tr": "Dünden beri cevap bekliyorum.",
+        "ro": "Aștept un răspuns de ieri.",
+        "uk": "Я чекаю на відповідь з учорашнього дня.",
+        "ru": "Я жду ответа со вчерашнего дня.",
+        "bg": "Чакам отговор от вчера, кога ще ми пишете?",
+        "ar": "أنا أنتظر الرد منذ أمس",
+    }
+
+    assert [label.language for label in real.classify(list(sentences.values()))] == list(sentences)
+
+
+def test_the_real_artifact_fits_the_repository(real: Classifier) -> None:
+    assert real.card.size_bytes < 28_000_000
