@@ -1,0 +1,1 @@
+"""The parts of the embedded broker: its jars, its Java, its settings, the process that keeps it."""
