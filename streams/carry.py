@@ -1,0 +1,447 @@
+"""
+The loop that carries every step: decode, step, outputs, rows, acknowledge; in groups.
+
+A group is what waited in the step's queue, at most ``RUNS_MAX`` runs, at most one in ``group_every_ms``. Its outputs go out
+and are acknowledged; then its rows' changelog goes out and is acknowledged; then RocksDB gets the rows and the changelog's offset
+as one batch; then the source is acknowledged. Every future is awaited. What goes wrong on that way ends the process:
+whoever owns the partitions then begins again from the last commit, and ``src`` and the rows' offsets make repeats harmless.
+
+Nothing leaves the loop as an exception: Faust would restart the agent in place and commit past the runs it held.
+"""
+
+import asyncio
+import logging
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from aiokafka.partitioner import murmur2
+from msgspec import Struct
+
+from models.errors import BadEvent
+from streams import metrics, topics
+from streams.codec import dead_letter
+from streams.rows import Rows, write
+from streams.runs import RunsApp
+from streams.topics import Topic
+
+logger = logging.getLogger(__name__)
+
+RUNS_MAX: Final = 64
+RECORDS_MAX: Final = 4_096  # Of a group: about 0.2 s of work through the classifier.
+GATHERED_MAX: Final = 500  # Records of all partitions folded as one run: what one partition's run may hold.
+EXIT_CODE: Final = 71
+KEYS_MAX: Final = 100_000  # Remembered partitions of keys; reckoning one costs 20 us.
+OUT_BYTES_MAX: Final = (
+    1_000_000  # Of a record's value: brokers refuse a batch above 1,048,588 bytes unless told otherwise.
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Record(Struct, frozen=True, gc=False):
+    """One record of a run, decoded."""
+
+    offset: int
+    timestamp: int
+    """Unix ms, Kafka's."""
+    value: Any
+    raw: Any
+    """The ConsumerRecord, for dead letters."""
+
+
+class Out(Struct, frozen=True, gc=False):
+    """One record to write. ``value`` is a Struct, encoded as JSON; ``partition`` None means by key."""
+
+    topic: Topic
+    key: bytes
+    value: Any
+    partition: int | None = None
+
+
+class Part:
+    """One partition of a step: its rows, and whatever the step keeps in memory of them."""
+
+    def __init__(self, number: int, rows: Rows | None, token: str) -> None:
+        self.number = number
+        self._rows = rows
+        self.token = token
+        """Names this ownership: the takeover record that carries it makes the partition ready."""
+        self.ready = False
+        self.index: Any = None
+        self.outs: list[Out] = []
+        """What the step has given in the group under way."""
+        self.letters: list[Out] = []
+        """What the loop itself has buried in the group under way; a group that is folded again keeps it."""
+        self.records: list[Record] = []
+        """Of the group under way, without culprits, to fold again if a bug is met."""
+
+    @property
+    def rows(self) -> Rows:
+        """The partition's rows; only steps that have a table ask."""
+        assert self._rows is not None
+        return self._rows
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether the step has a table."""
+        return self._rows is not None
+
+    def is_new(self, src: tuple[int, int, int]) -> bool:
+        """Whether a record's source was not seen before; notes it as seen."""
+        partition, offset, number = src
+        seen = self.rows.progress.src
+        high = seen.get(partition)
+        if high is not None and (offset, number) <= high:
+            return False
+        seen[partition] = (offset, number)
+        return True
+
+
+class Step(Protocol):
+    """A step of the flow: a synchronous fold over runs, without clock, topic handle or await."""
+
+    name: str
+    topic: Topic
+    gathers: bool
+    """Whether it keeps nothing, so that what a group holds of all partitions may be folded as one run."""
+
+    def decode(self, value: bytes | None) -> Any:
+        """Decode one record; BadEvent sends it to the dead letters."""
+
+    def open(self, part: Part) -> None:
+        """Build ``part.index`` from the partition's rows."""
+
+    def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
+        """Fold a run into the partition and return what it gives."""
+
+
+class Carrier:
+    """Carries one step over the partitions that this worker holds."""
+
+    def __init__(
+        self,
+        app: RunsApp,
+        step: Step,
+        *,
+        partitions: dict[str, int],
+        group_every_s: float,
+        table: Any = None,
+        culprits_max: int = 10,
+    ) -> None:
+        self.step = step
+        self.parts: dict[int, Part] = {}
+        self.tokens: dict[int, str] = {}
+        self._app = app
+        self._table = table
+        self._partitions = partitions
+        self._keys: dict[tuple[str, bytes], int] = {}
+        self._group_every_s = group_every_s
+        self._settled_at = 0.0
+        self._events: list[Any] = []
+        self._count = 0
+        self._gathered: list[Record] = []
+        self._records_total = metrics.RECORDS.labels(step.name)
+        self._group_records = metrics.GROUP_RECORDS.labels(step.name)
+        self._flush_seconds = metrics.FLUSH_SECONDS.labels(step.name)
+        self._lock = asyncio.Lock()
+        self._culprits: deque[float] = deque(maxlen=culprits_max)
+        self.on_reset: Callable[[Part], None] | None = None
+        """Called when a partition's indexes were thrown away after a bug."""
+        app.settlers.append(self.settle)
+
+    # -- the loop
+
+    async def run(self, stream: Any) -> None:
+        """Carry the step: the body of its Faust agent."""
+        try:
+            async for event in stream.noack().events():
+                self._take(event)
+                queue = self._app.queues[self.step.topic.name] = stream.channel.queue
+                if queue.empty():
+                    await self._wait_out()
+                if queue.empty() or len(self._events) >= RUNS_MAX or self._count >= RECORDS_MAX:
+                    await self.settle()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            self._end("the carrying loop failed")
+
+    async def _wait_out(self) -> None:
+        """Hold a group back until the last one is ``group_every_s`` old: a bound on groups makes latency better."""
+        rest_s = self._settled_at + self._group_every_s - time.monotonic()
+        if rest_s > 0 and self._events:
+            await asyncio.sleep(rest_s)
+
+    def _take(self, event: Any) -> None:
+        message = event.message
+        if not self._app.consumer.current(message):
+            metrics.RUN_STALE.labels(message.topic).inc()
+            return
+        part = self.part(message.partition)
+        self._events.append(event)
+        self._count += len(message.value)
+        records = self._decoded(message.value, part)
+        part.records += records
+        if not self.step.gathers:
+            self._fold(part, records)
+            return
+        self._gathered += records
+        if len(self._gathered) >= GATHERED_MAX:
+            self._fold_gathered()
+
+    def part(self, number: int) -> Part:
+        """Return a partition's state, built from its rows when it is asked for first."""
+        part = self.parts.get(number)
+        if part is None:
+            rows = self._rows(number) if self._table is not None else None
+            part = Part(number, rows, self.tokens.get(number, ""))
+            self.step.open(part)
+            self.parts[number] = part
+        return part
+
+    def _rows(self, number: int) -> Rows:
+        store = self._table.data
+        return Rows(lambda: store._db_for_partition(number), store.take_unfinished(number))
+
+    def _decoded(self, run: Sequence[Any], part: Part) -> list[Record]:
+        after = part.rows.progress.offset if part.keeps_rows else -1
+        records: list[Record] = []
+        decode = self.step.decode
+        for raw in run:
+            if raw.offset <= after:
+                continue
+            try:
+                records.append(Record(raw.offset, raw.timestamp, decode(raw.value), raw))
+            except BadEvent as error:
+                self._bury(part, raw, str(error), "bad_event")
+        return records
+
+    # -- folding, and what a bug costs
+
+    def _fold(self, part: Part, records: list[Record]) -> None:
+        if not records:
+            return
+        try:
+            part.outs += self.step.fold(records, part)
+        except Exception:
+            logger.exception("%s: a group of partition %d is folded again one by one", self.step.name, part.number)
+            self._fold_singly(part)
+        if part.keeps_rows:
+            part.rows.progress.offset = records[-1].offset
+        self._records_total.inc(len(records))
+
+    def _fold_gathered(self) -> None:
+        """Fold what came of all partitions as one run: a batch through the classifier costs little more than one text."""
+        records, self._gathered = self._gathered, []
+        if not records:
+            return
+        # All outputs of a group lie with one part, in the order of the folds: the next step takes what comes after a
+        # higher source of its partition for a repeat.
+        first, *others = self.parts.values()
+        try:
+            first.outs += self.step.fold(records, first)
+        except Exception:
+            logger.exception("%s: a group is folded again one by one", self.step.name)
+            self._fold_singly(first)
+            for part in others:
+                self._fold_singly(part)
+                first.outs += part.outs
+                part.outs = []
+        self._records_total.inc(len(records))
+
+    def _fold_singly(self, part: Part) -> None:
+        """Throw the partition's group away and fold it again one record at a time; the culprit is buried."""
+        records, part.records, part.outs = part.records, [], []
+        self._rebuild(part, None)
+        for record in records:
+            checkpoint = part.rows.checkpoint() if part.keeps_rows else None
+            try:
+                part.outs += self.step.fold([record], part)
+                part.records.append(record)
+            except Exception as error:
+                self._rebuild(part, checkpoint)
+                self._blame(part, record, error)
+            if part.keeps_rows:
+                part.rows.progress.offset = record.offset
+
+    def _rebuild(self, part: Part, checkpoint: Any) -> None:
+        if part.keeps_rows:
+            if checkpoint is None:
+                part.rows.forget()
+            else:
+                part.rows.restore(checkpoint)
+        part.ready = False
+        self.step.open(part)
+        if self.on_reset is not None:
+            self.on_reset(part)
+
+    def _blame(self, part: Part, record: Record, error: Exception) -> None:
+        if isinstance(error, BadEvent):
+            self._bury(part, record.raw, str(error), "bad_event")
+            return
+        metrics.STEP_BUGS.labels(self.step.name).inc()
+        detail = "".join(traceback.format_exception(error))
+        logger.error("%s: offset %d is a culprit: %s", self.step.name, record.offset, detail)
+        self._bury(part, record.raw, f"a bug in {self.step.name}: {error!r}", "bug", detail)
+        self._culprits.append(time.monotonic())
+        if len(self._culprits) == self._culprits.maxlen and self._culprits[-1] - self._culprits[0] < 60:
+            self._end(f"{self._culprits.maxlen} culprits in a minute")
+
+    def _bury(self, part: Part, raw: Any, reason: str, cause: str, detail: str = "") -> None:
+        part.letters.append(_letter(self.step.name, raw, reason, cause, detail))
+
+    # -- groups
+
+    async def settle(self) -> None:
+        """Finish the group under way; also called from outside, before partitions are handed over."""
+        # Shielded: a cancelled agent must not leave a group half written.
+        await asyncio.shield(asyncio.ensure_future(self._settle()))
+
+    async def _settle(self) -> None:
+        async with self._lock:
+            if not self._events:
+                return
+            began = time.monotonic()
+            try:
+                self._fold_gathered()
+                await self._commit_group()
+            except Exception:
+                self._end("a group could not be written")
+            self._group_records.observe(self._count)
+            self._flush_seconds.observe(time.monotonic() - began)
+            for event in self._events:
+                event.ack()
+            self._events = []
+            self._count = 0
+            self._settled_at = time.monotonic()
+
+    async def _commit_group(self) -> None:
+        self._app.fence.check()
+        await self._send_outs()
+        if self._table is not None:
+            await self._write_rows([part for part in self.parts.values() if part.records])
+        for part in self.parts.values():
+            part.records = []
+
+    async def _send_outs(self) -> None:
+        batches = _Batches(self._app.producer._producer)
+        for part in self.parts.values():
+            for out in part.letters + part.outs:
+                value = _encode(out.value)
+                if len(value) > OUT_BYTES_MAX:
+                    out, value = self._too_large(out, value)
+                where = out.partition if out.partition is not None else self._partition(out.topic.name, out.key)
+                if not batches.append(out.topic.name, where, out.key, value):
+                    await batches.turn_over(out.topic.name, where, out.key, value)
+            part.letters, part.outs = [], []
+        await batches.send()
+
+    def _too_large(self, out: Out, value: bytes) -> tuple[Out, bytes]:
+        """Bury a record that no broker would take: it would end this worker, and the next one at the same place."""
+        logger.error("%s: a record of %d bytes for %s is buried", self.step.name, len(value), out.topic.name)
+        metrics.DEAD_LETTERS.labels(self.step.name, "too_large").inc()
+        reason = f"{len(value)} bytes came out, at most {OUT_BYTES_MAX} are meant"
+        letter = dead_letter(getattr(out.value, "at", 0), reason, out.topic.name, key=out.key, value=value)
+        buried_out = Out(topics.DEAD_LETTERS, out.topic.name.encode(), letter)
+        return buried_out, _encode(letter)
+
+    def _partition(self, topic: str, key: bytes) -> int:
+        found = self._keys.get((topic, key))
+        if found is None:
+            if len(self._keys) >= KEYS_MAX:
+                self._keys.clear()
+            found = self._keys[topic, key] = (murmur2(key) & 0x7FFFFFFF) % self._partitions[topic]
+        return found
+
+    async def _write_rows(self, parts: list[Part]) -> None:
+        changelog = self._table.changelog_topic.get_topic_name()
+        store = self._table.data
+        batches = _Batches(self._app.producer._producer)
+        drained = [(part.number, part.rows.drain()) for part in parts]
+        for number, rows in drained:
+            for key, value in rows:
+                if not batches.append(changelog, number, key, value):
+                    await batches.turn_over(changelog, number, key, value)
+        ends = await batches.send()
+        self._app.fence.check()
+        for number, rows in drained:
+            write(store._db_for_partition(number), rows, store.offset_key, ends[changelog, number])
+
+    # -- ownership
+
+    def keep_only(self, numbers: frozenset[int]) -> None:
+        """Forget all partitions but these: somebody else may have written their rows since."""
+        self.parts = {number: part for number, part in self.parts.items() if number in numbers}
+
+    def drop_group(self) -> None:
+        """Forget the group under way: its partitions are not ours any more."""
+        self._events = []
+        self._gathered = []
+        self._count = 0
+
+    def _end(self, why: str) -> None:
+        logger.exception("%s: this worker ends itself: %s", self.step.name, why)
+        logging.shutdown()
+        os._exit(EXIT_CODE)
+
+
+def buried(step: str, record: Record, reason: str) -> Out:
+    """Return the dead letter of a record that a step itself has found to be a bad event, before it changed anything."""
+    return _letter(step, record.raw, reason, "bad_event", "")
+
+
+def _letter(step: str, raw: Any, reason: str, cause: str, detail: str) -> Out:
+    metrics.DEAD_LETTERS.labels(step, cause).inc()
+    letter = dead_letter(
+        raw.timestamp,
+        reason,
+        raw.topic,
+        partition=raw.partition,
+        offset=raw.offset,
+        key=raw.key,
+        value=raw.value,
+        detail=detail,
+    )
+    return Out(topics.DEAD_LETTERS, raw.topic.encode(), letter)
+
+
+class _Batches:
+    """Record batches by topic and partition, sent as they fill, all acknowledged at the end."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._open: dict[tuple[str, int], Any] = {}
+        self._sent: list[tuple[tuple[str, int], int, asyncio.Future[Any]]] = []
+
+    def append(self, topic: str, partition: int, key: bytes, value: bytes | None) -> bool:
+        """Append a record; False if the batch is full."""
+        where = (topic, partition)
+        batch = self._open.get(where)
+        if batch is None:
+            batch = self._open[where] = self._producer.create_batch()
+        return batch.append(key=key, value=value, timestamp=None) is not None
+
+    async def turn_over(self, topic: str, partition: int, key: bytes, value: bytes | None) -> None:
+        """Send a full batch and begin the next one with a record."""
+        where = (topic, partition)
+        await self._post(where, self._open.pop(where))
+        if not self.append(topic, partition, key, value):
+            raise ValueError(f"a record of {len(value or b'')} bytes for {topic} is larger than a batch may be")
+
+    async def _post(self, where: tuple[str, int], batch: Any) -> None:
+        future = await self._producer.send_batch(batch, where[0], partition=where[1])
+        self._sent.append((where, batch.record_count(), future))
+
+    async def send(self) -> dict[tuple[str, int], int]:
+        """Send the rest and await every acknowledgement; return the last offset written, by topic and partition."""
+        for where, batch in self._open.items():
+            await self._post(where, batch)
+        ends: dict[tuple[str, int], int] = {}
+        for where, count, future in self._sent:
+            ends[where] = (await future).offset + count - 1
+        return ends

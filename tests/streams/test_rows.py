@@ -1,0 +1,149 @@
+"""Rows on a real RocksDB: overlay, heads, groups."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from streams.rows import HEAD, HEAD_BYTES, PROGRESS_KEY, Kind, Rows, RowStore, write
+from tests.builders import a_database
+
+
+class Thing(Struct):
+    n: int = 0
+
+
+THINGS = Kind("thing", Thing)
+OTHERS = Kind("thing2", Thing)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Any:
+    return a_database(tmp_path / "db")
+
+
+def rows_of(db: Any) -> Rows:
+    return Rows(lambda: db)
+
+
+def test_what_was_set_is_read_before_it_is_written_and_after(db: Any) -> None:
+    rows = rows_of(db)
+    rows.set(THINGS, "a", Thing(1))
+    assert rows.get(THINGS, "a") == Thing(1)
+    write(db, rows.drain(), b"offset", 7)
+
+    assert rows_of(db).get(THINGS, "a") == Thing(1)
+    assert db.get(b"offset") == b"7"
+
+
+def test_all_rows_of_a_kind_are_the_stored_ones_under_the_overlay(db: Any) -> None:
+    rows = rows_of(db)
+    for name, n in (("a", 1), ("b", 2), ("c", 3)):
+        rows.set(THINGS, name, Thing(n))
+    rows.set(OTHERS, "x", Thing(9))
+    write(db, rows.drain(), b"offset", 0)
+    rows = rows_of(db)
+    rows.set(THINGS, "b", Thing(20))
+    rows.delete(THINGS, "c")
+    rows.set(THINGS, "d", Thing(4))
+
+    assert dict(rows.all(THINGS)) == {"a": Thing(1), "b": Thing(20), "d": Thing(4)}
+
+
+def test_the_progress_row_is_the_last_of_its_group(db: Any) -> None:
+    rows = rows_of(db)
+    rows.set(THINGS, "a", Thing())
+    rows.progress.offset, rows.progress.epoch = 41, 7
+
+    batch = rows.drain()
+    assert batch[-1][0] == PROGRESS_KEY
+    assert {HEAD.unpack_from(value)[:2] for _, value in batch if value} == {(7, 41)}
+
+
+def test_forgotten_rows_are_as_they_were_written_last(db: Any) -> None:
+    rows = rows_of(db)
+    rows.set(THINGS, "a", Thing(1))
+    rows.progress.offset = 5
+    write(db, rows.drain(), b"offset", 0)
+    rows.set(THINGS, "a", Thing(2))
+    rows.progress.offset = 6
+    rows.forget()
+
+    assert (rows.get(THINGS, "a"), rows.progress.offset) == (Thing(1), 5)
+
+
+def test_a_row_of_a_group_that_was_written_in_part_is_ahead(db: Any) -> None:
+    rows = rows_of(db)
+    rows.set(THINGS, "a", Thing(1))
+    rows.progress.offset = 10
+    (first, _progress) = rows.drain()
+    write(db, [first], b"offset", 0)
+    after = rows_of(db)
+    list(after.all(THINGS))
+
+    assert after.progress.offset == -1
+    assert [after.is_ahead(THINGS, "a", offset) for offset in (9, 10, 11)] == [True, True, False]
+
+
+def message(key: bytes, value: bytes | None, offset: int) -> Any:
+    return SimpleNamespace(message=SimpleNamespace(partition=0, key=key, value=value, offset=offset))
+
+
+def progress(epoch: int, offset: int, at: int) -> Any:
+    return message(PROGRESS_KEY, HEAD.pack(epoch, offset) + b"{}", at)
+
+
+class Recovered(RowStore):
+    """A store over one database, without Faust around it."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self._waiting = {}
+        self.offset_key = b"offset"
+
+    def _db_for_partition(self, partition: int) -> Any:
+        return self._db
+
+
+def recovered(db: Any, *events: Any) -> RowStore:
+    store = Recovered(db)
+    store.apply_changelog_batch(events, None, None)
+    return store
+
+
+def test_recovery_drops_what_a_worker_wrote_after_it_had_lost_its_partition(db: Any) -> None:
+    new, late = HEAD.pack(9, 100) + b"new", HEAD.pack(3, 999) + b"late"
+    recovered(db, message(b"k", new, 0), message(b"k", late, 1), progress(9, 100, 2))
+    assert db.get(b"k")[HEAD_BYTES:] == b"new"
+    recovered(db, message(b"k", late, 3), progress(3, 999, 4))
+
+    assert db.get(b"k")[HEAD_BYTES:] == b"new"
+    assert db.get(b"offset") == b"4"
+
+
+def test_recovery_follows_deletions(db: Any) -> None:
+    recovered(db, message(b"k", HEAD.pack(1, 1) + b"x", 0), message(b"k", None, 1), progress(1, 1, 2))
+
+    assert db.get(b"k") is None
+
+
+def test_recovery_leaves_out_a_group_without_its_progress_row(db: Any) -> None:
+    begun = HEAD.pack(1, 9) + b"begun"
+    store = recovered(db, message(b"k", HEAD.pack(1, 1) + b"x", 0), progress(1, 1, 1), message(b"k", begun, 2))
+
+    assert db.get(b"k")[HEAD_BYTES:] == b"x"
+    assert db.get(b"offset") == b"1"
+    assert store.take_unfinished(0) == {b"k": HEAD.pack(1, 9)}
+
+
+def test_rows_of_an_unfinished_group_are_written_anew_by_the_first_group_that_is_as_high(db: Any) -> None:
+    write(db, [(THINGS.key("a"), HEAD.pack(0, 1) + b'{"n":1}')], b"offset", 0)
+    heads = {THINGS.key("a"): HEAD.pack(0, 9), THINGS.key("b"): HEAD.pack(0, 9)}
+    rows = Rows(lambda: db, heads)
+    rows.progress.offset = 8
+    assert [key for key, _ in rows.drain()] == [PROGRESS_KEY]
+    rows.progress.offset = 9
+
+    assert rows.drain()[:2] == [(THINGS.key("a"), HEAD.pack(0, 9) + b'{"n":1}'), (THINGS.key("b"), None)]
