@@ -1,0 +1,381 @@
+"""
+The floor of one partition: what dispatch keeps in memory of its rows.
+
+Everything here is derived: queues, loads, due times and conversations are rebuilt from the rows when a partition arrives, so
+nothing can disagree with a decision for longer than a rebuild. Sequence numbers, beats of gateways and ids of posts without
+a case live here alone; a takeover begins them anew.
+"""
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from models.brands import Brand, Tenant
+from models.cases import HELD, Case, CaseState
+from models.influence import cost_factor
+from models.labels import TRIAGES, Triage
+from models.priority import Head
+from models.reps import RepProfile
+from models.routing import Ranked, Seat, choose_seat, ranked
+from models.sla import OpenHours, open_hours, promise_due_at
+from streams.carry import Part
+from tables.cases import CASES
+from tables.reps import REPS, RepRow, rep_key
+
+SEEN_MAX: Final = 500_000  # Post ids of a partition kept in memory: 72 hours at two a second.
+SOON_MS: Final = 15 * 60_000
+NOTHING_PROMISED_MS: Final = 24 * 3_600_000  # Where a brand promises nothing, a day orders the queue.
+
+ClassKey = tuple[str, Triage, str, str]
+"""Tenant, triage, brand, language: cases of one class differ for routing only by their age."""
+
+
+class BrandRules(Struct, frozen=True):
+    """A brand with its service hours built."""
+
+    brand: Brand
+    hours: OpenHours
+
+    def due_at(self, triage: Triage, platform: str, received_at: int, *, first: bool) -> int:
+        """Return when the next answer falls due."""
+        kind = "first_answer" if first else "next_answer"
+        due = promise_due_at(self.brand.service_level, kind, triage, platform, received_at, self.hours)  # type: ignore[arg-type]
+        return received_at + NOTHING_PROMISED_MS if due is None else due
+
+
+class House:
+    """All tenants with their rules; the same for every partition."""
+
+    def __init__(self, tenants: tuple[Tenant, ...]) -> None:
+        self.tenants = {tenant.id: tenant for tenant in tenants}
+        self.brands = {
+            (tenant.id, brand.id): BrandRules(brand, open_hours(brand.hours))
+            for tenant in tenants
+            for brand in tenant.brands
+        }
+        self.profiles = {(tenant.id, rep.id): rep for tenant in tenants for rep in tenant.reps}
+
+    def profile(self, tenant: str, rep_id: str) -> RepProfile:
+        """Return a rep's profile; one who is not in the configuration came by token and has no skills listed."""
+        return self.profiles.get((tenant, rep_id)) or RepProfile(id=rep_id, name=rep_id)
+
+
+class Floor:
+    """Indexes over the rows of one partition."""
+
+    def __init__(self, part: Part, house: House) -> None:
+        self._part = part
+        self.house = house
+        self.open: dict[str, Case] = {}
+        self.by_conversation: dict[tuple[str, str], str] = {}
+        """The open case of each conversation."""
+        self.seen: dict[str, int] = {}
+        self.reps: dict[str, RepRow] = {}
+        self.seats: dict[str, dict[str, Seat]] = {}
+        """Available reps by tenant and id."""
+        self.held: dict[str, dict[str, None]] = {}
+        """Cases held by a rep, by key: each takes one unit."""
+        self.queues: dict[str, dict[ClassKey, list[tuple[int, str]]]] = {}
+        """By tenant and class, heaps of (received_at, case id); an entry is dead unless the case is queued in this class."""
+        self.waiting: Counter[str] = Counter()
+        """Queued cases by tenant."""
+        self._ranked: dict[tuple[str, str, str, str], Ranked] = {}
+        """Seats by tenant, language, subject and brand, the best first; thrown away when somebody comes or goes."""
+        self.offers: list[tuple[int, str, str]] = []
+        """Heap of (expires_at, offer, case id)."""
+        self.resting: dict[CaseState, dict[str, int]] = {"answered": {}, "awaiting_customer": {}}
+        """Cases that wait for somebody outside: case id -> when their thread last grew, the longest resting first."""
+        self.closed: deque[tuple[int, str]] = deque()
+        """(closed_at, case id), oldest first."""
+        self.counts: dict[tuple[str, str], Counter[str]] = {}
+        """Open cases by brand: by state, and queued:<triage>; all brands of the tenants that have rows are listed."""
+        self.seqs: Counter[str] = Counter()
+        self.beats: dict[tuple[str, str], int] = {}
+        self.decisions = 0
+        self._load()
+
+    def _load(self) -> None:
+        closed: list[tuple[int, str]] = []
+        for key, row in self._part.rows.all(REPS):
+            self.reps[key] = row
+            self._count_brands(row.tenant)
+            self._seat(row)
+        for case_id, case in self._part.rows.all(CASES):
+            self._count_brands(case.tenant)
+            for post_id in case.seen:
+                self.seen[f"{case.tenant}|{post_id}"] = case.received_at
+            if case.state == "closed":
+                closed.append((case.closed_at, case_id))
+            else:
+                self._enter(case)
+        self.closed.extend(sorted(closed))
+        for state, since in self.resting.items():
+            self.resting[state] = dict(sorted(since.items(), key=lambda one: (one[1], one[0])))
+
+    def _count_brands(self, tenant: str) -> None:
+        """List a tenant's brands among the counts: a figure that has fallen to 0 must be told as well."""
+        known = self.house.tenants.get(tenant)
+        for brand in known.brands if known is not None else ():
+            self.counts.setdefault((tenant, brand.id), Counter())
+
+    # -- cases
+
+    def save(self, old: Case | None, new: Case) -> None:
+        """Write a case's row and bring all that is derived from it up to date."""
+        self._part.rows.set(CASES, new.case_id, new)
+        was_open = old is not None and old.state != "closed"
+        if old is not None and was_open:
+            self._leave(old)
+        if new.state != "closed":
+            self._enter(new, old)
+        elif old is None or was_open:
+            self._end(new)
+
+    def _end(self, case: Case) -> None:
+        self.open.pop(case.case_id, None)
+        conversation = (case.tenant, case.conversation_uri)
+        if self.by_conversation.get(conversation) == case.case_id:
+            del self.by_conversation[conversation]
+        self.closed.append((case.closed_at, case.case_id))
+
+    def _enter(self, case: Case, old: Case | None = None) -> None:
+        self.open[case.case_id] = case
+        if old is None:
+            self.by_conversation[case.tenant, case.conversation_uri] = case.case_id
+        counts = self.counts.get((case.tenant, case.brand_id))
+        if counts is None:
+            self._count_brands(case.tenant)
+            counts = self.counts.setdefault((case.tenant, case.brand_id), Counter())
+        state = case.state
+        counts[state] += 1
+        if state == "queued":
+            counts["queued:" + case.triage] += 1
+            self.waiting[case.tenant] += 1
+            self._queue(case, old)
+            return
+        if state in HELD:
+            self._hold(case, holds=True)
+            if case.offer is not None and (old is None or old.offer != case.offer):
+                heapq.heappush(self.offers, (case.offer.expires_at, case.offer.offer, case.case_id))
+        if state in self.resting:
+            self.resting[state][case.case_id] = case.thread[-1].at
+
+    def _queue(self, case: Case, old: Case | None) -> None:
+        """Put a case into its class, unless it waits there already: else a talkative author would fill the heap."""
+        key = class_of(case)
+        if old is None or old.state != "queued" or old.received_at != case.received_at or class_of(old) != key:
+            queues = self.queues.setdefault(case.tenant, {})
+            heapq.heappush(queues.setdefault(key, []), (case.received_at, case.case_id))
+
+    def _leave(self, case: Case) -> None:
+        counts = self.counts[case.tenant, case.brand_id]
+        state = case.state
+        counts[state] -= 1
+        if state == "queued":
+            counts["queued:" + case.triage] -= 1
+            self.waiting[case.tenant] -= 1
+            return
+        if state in HELD:
+            self._hold(case, holds=False)
+        if state in self.resting:
+            del self.resting[state][case.case_id]
+
+    def _hold(self, case: Case, *, holds: bool) -> None:
+        rep_id = holder_of(case)
+        key = rep_key(case.tenant, rep_id)
+        held = self.held.get(key)
+        if held is None:
+            held = self.held[key] = {}
+        if holds:
+            held[case.case_id] = None
+        else:
+            del held[case.case_id]
+        seat = self.seats.get(case.tenant, {}).get(rep_id)
+        if seat is not None:
+            seat.held_units = len(held)
+            seat.idle_since = self._part.rows.progress.now
+
+    def forget(self, case: Case) -> None:
+        """Remove a closed case whose time has passed."""
+        self._part.rows.delete(CASES, case.case_id)
+
+    def case(self, case_id: str) -> Case | None:
+        """Return a case, open or closed."""
+        return self.open.get(case_id) or self._part.rows.get(CASES, case_id)
+
+    def in_conversation(self, tenant: str, conversation_uri: str) -> Case | None:
+        """Return the open case of a conversation."""
+        case_id = self.by_conversation.get((tenant, conversation_uri))
+        return self.open.get(case_id) if case_id is not None else None
+
+    def heads(self, tenant: str) -> list[tuple[Head, Case]]:
+        """Return the longest waiting case of each class of a tenant; empty classes are thrown away."""
+        queues = self.queues.get(tenant, {})
+        found: list[tuple[Head, Case]] = []
+        for key in list(queues):
+            case = self._head(key, queues[key])
+            if case is None:
+                del queues[key]
+            else:
+                found.append((self._as_head(key, case), case))
+        return found
+
+    def take_head(self, case: Case) -> None:
+        """Take a case that ``heads`` has given out of its heap: it is offered now."""
+        heapq.heappop(self.queues[case.tenant][class_of(case)])
+
+    def _as_head(self, key: ClassKey, case: Case) -> Head:
+        rules = self.house.brands.get((case.tenant, case.brand_id))
+        return Head(
+            name="|".join(key),
+            triage=case.triage,
+            received_at=case.received_at,
+            due_at=case.due_at,
+            weight=weight_of(case, rules.brand if rules else None),
+        )
+
+    def _head(self, key: ClassKey, heap: list[tuple[int, str]]) -> Case | None:
+        while heap:
+            received_at, case_id = heap[0]
+            case = self.open.get(case_id)
+            if (
+                case is not None
+                and case.state == "queued"
+                and case.received_at == received_at
+                and class_of(case) == key
+            ):
+                return case
+            heapq.heappop(heap)
+        return None
+
+    def held_by(self, tenant: str, rep_id: str) -> list[Case]:
+        """Return the cases that a rep holds, oldest first."""
+        held = [self.open[case_id] for case_id in self.held.get(rep_key(tenant, rep_id), ())]
+        return sorted(held, key=lambda case: (case.received_at, case.case_id))
+
+    def resting_since(self, state: CaseState, before: int, most: int) -> list[Case]:
+        """Return at most so many of the cases whose thread has not grown since, the longest resting first."""
+        found: list[Case] = []
+        for case_id, since in self.resting[state].items():
+            if since > before or len(found) == most:
+                break
+            found.append(self.open[case_id])
+        return found
+
+    # -- reps
+
+    def rep(self, tenant: str, rep_id: str) -> RepRow:
+        """Return a rep's row, or a new one."""
+        return self.reps.get(rep_key(tenant, rep_id)) or RepRow(tenant=tenant, rep_id=rep_id)
+
+    def save_rep(self, row: RepRow) -> None:
+        """Write a rep's row."""
+        key = rep_key(row.tenant, row.rep_id)
+        if key not in self.reps:
+            self._count_brands(row.tenant)
+        self.reps[key] = row
+        self._part.rows.set(REPS, key, row)
+        self._seat(row)
+
+    def _seat(self, row: RepRow) -> None:
+        seats = self.seats.setdefault(row.tenant, {})
+        if (row.presence == "available") == (row.rep_id in seats):
+            return
+        self._ranked.clear()
+        if row.presence != "available":
+            del seats[row.rep_id]
+        else:
+            seats[row.rep_id] = Seat(
+                profile=self.house.profile(row.tenant, row.rep_id),
+                held_units=len(self.held.get(rep_key(row.tenant, row.rep_id), ())),
+                idle_since=row.idle_since,
+            )
+
+    def seat_for(self, case: Case) -> Seat | None:
+        """Return the free seat that gets a case, or None if no able rep is available with room."""
+        kind = (case.tenant, case.labels.language, case.labels.subject, case.brand_id)
+        able = self._ranked.get(kind)
+        if able is None:
+            able = self._ranked[kind] = ranked(self.seats.get(case.tenant, {}).values(), *kind[1:])
+        return choose_seat(able, case.declined, case.rep_id)
+
+    def has_room(self, tenant: str) -> bool:
+        """Whether anybody of a tenant could take a case."""
+        return any(seat.held_units < seat.profile.capacity for seat in self.seats.get(tenant, {}).values())
+
+    def presence(self, tenant: str) -> dict[str, int]:
+        """Return how many reps of a tenant stand in each presence."""
+        return dict(Counter(row.presence for row in self.reps.values() if row.tenant == tenant))
+
+    # -- posts
+
+    def is_repeat(self, tenant: str, post_id: str, at: int, keep_ms: int) -> bool:
+        """Whether a post was seen before; notes it as seen."""
+        key = f"{tenant}|{post_id}"
+        if key in self.seen:
+            return True
+        self.seen[key] = at
+        while len(self.seen) > SEEN_MAX:
+            del self.seen[next(iter(self.seen))]
+        if len(self.seen) > 1_000:
+            first = next(iter(self.seen))
+            if self.seen[first] < at - keep_ms:
+                del self.seen[first]
+        return False
+
+    def forget_beats(self, before: int) -> None:
+        """Forget gateways whose lease has ended: they had their connections taken away, and come back with new names."""
+        for key in [key for key, at in self.beats.items() if at < before]:
+            del self.beats[key]
+
+    # -- figures
+
+    def soon_and_late(
+        self, now: int
+    ) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]], dict[tuple[str, str], int]]:
+        """Return, by brand: open cases due soon, those late, and the arrival of the longest waiting queued one."""
+        soon: Counter[tuple[str, str]] = Counter()
+        late: Counter[tuple[str, str]] = Counter()
+        oldest: dict[tuple[str, str], int] = {}
+        for case in self.open.values():
+            if not case.awaits_answer:
+                continue
+            key = (case.tenant, case.brand_id)
+            if case.due_at < now:
+                late[key] += 1
+            elif case.due_at < now + SOON_MS:
+                soon[key] += 1
+            if case.state == "queued":
+                oldest[key] = min(oldest.get(key, case.received_at), case.received_at)
+        return soon, late, oldest
+
+    def queued_by_triage(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return queued cases by triage, only those above 0."""
+        return {triage: count for triage in TRIAGES if (count := counts.get("queued:" + triage, 0))}
+
+
+def class_of(case: Case) -> ClassKey:
+    """Return the class that a case waits in."""
+    return (case.tenant, case.triage, case.brand_id, case.labels.language)
+
+
+def holder_of(case: Case) -> str:
+    """Return who holds a case: the rep it is offered to, else the one who works on it."""
+    return case.offer.rep_id if case.offer is not None else case.rep_id
+
+
+def weight_of(case: Case, brand: Brand | None) -> float:
+    """Return how much a case's waiting weighs: by brand, and by influence within the brand's cap."""
+    return 1.0 if brand is None else brand.weight * cost_factor(case.influence, brand)
+
+
+def without_connection(row: RepRow, connection: str, now: int) -> RepRow:
+    """Return a rep's row after one connection has ended; the others stand."""
+    left = tuple(one for one in row.connections if one.connection != connection)
+    if len(left) == len(row.connections):
+        return row
+    return replace(row, connections=left, lost_at=0 if left else now)

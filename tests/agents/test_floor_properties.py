@@ -1,0 +1,380 @@
+"""
+Properties of the fold over random logs: what is kept in memory is what the rows say, whatever was lost on the way.
+
+A day is a random log of valid records: posts, follow-ups, edits, desks that come and go, commands with right and with old
+versions, results of publishing, ticks. It is folded in groups, as the carrying loop does, on a real RocksDB. Desks and the
+outbox see what a group gave only after it was sent, so what they write about it comes in a later group.
+"""
+
+import random
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from agents.dispatch import Dispatch
+from agents.floor import Floor, House, class_of, holder_of
+from models import records as r
+from models import wire
+from models.cases import HELD, Case
+from streams import topics
+from streams.carry import Out, Part, Record
+from streams.codec import encode
+from streams.rows import HEAD, PROGRESS_KEY, Rows
+from tables.cases import CASES
+from tests.builders import NOW, a_brand, a_database, a_raw, a_rep, a_social_post, a_tenant, labels, understood
+
+TENANT = "alster"
+REPS = ("anna", "ben", "cem")
+SEEDS = range(12)
+
+
+def a_step() -> Dispatch:
+    reps = (a_rep("anna", capacity=2), a_rep("ben", skills={"lang:de": 3}), a_rep("cem", skills={"lang:en": 2}))
+    return Dispatch(House((a_tenant(TENANT, brands=(a_brand(), a_brand("kranich")), reps=reps),)))
+
+
+class Day:
+    """A log, the step that folds it, and what the step has told."""
+
+    def __init__(self, folder: Path, seed: int, *, ticks: bool = True) -> None:
+        self.random = random.Random(seed)
+        self.ticks = ticks
+        self.db = a_database(folder)
+        self.step = a_step()
+        self.log: list[Any] = []
+        self.outs: list[Out] = []
+        self.now = NOW
+        self.number = 0
+        self.seen_open: list[Case] = []
+        """As the last written group left them: what desks can know."""
+        self.seen_answers: list[r.Answer] = []
+        self.part = self.opened("me")
+        self.append(r.Takeover(at=NOW, owner="me"))
+
+    def opened(self, token: str) -> Part:
+        part = Part(0, Rows(lambda: self.db), token)
+        self.step.open(part)
+        return part
+
+    @property
+    def floor(self) -> Floor:
+        return self.part.index  # type: ignore[no-any-return]
+
+    def append(self, value: Any) -> None:
+        """Put a record at the end of the log and fold it."""
+        self.log.append(value)
+        self.fold(len(self.log) - 1)
+
+    def fold(self, offset: int) -> None:
+        record = Record(offset, self.now, self.log[offset], a_raw(offset))
+        self.outs += self.step.fold([record], self.part)
+        self.part.rows.progress.offset = offset
+
+    def write(self, share: float = 1.0) -> None:
+        """Write the group, or a share of it: what a reader of the changelog sees when its writer died."""
+        batch = self.part.rows.drain()
+        if share == 1:
+            self.seen_open = list(self.floor.open.values())
+            self.seen_answers = [out.value for out in self.outs if out.topic is topics.ANSWERS]
+        for key, value in batch[: round(len(batch) * share)] if share < 1 else batch:
+            if value is None:
+                self.db.delete(key)
+            else:
+                self.db.put(key, value)
+
+    def crash(self) -> None:
+        """Lose the memory, take the partition over and fold again what no progress row knows."""
+        token = f"again {len(self.log)}"
+        self.part = self.opened(token)
+        for offset in range(self.part.rows.progress.offset + 1, len(self.log)):
+            self.fold(offset)
+        self.append(r.Takeover(at=self.now, owner=token))
+
+    # -- random records
+
+    def go(self, count: int) -> None:
+        for _ in range(count):
+            self.append(self.next())
+            if self.random.random() < 0.2:
+                self.write()
+
+    def next(self) -> Any:
+        self.number += 1
+        self.now += self.random.randrange(1_500)
+        kinds = [self._post] * 8 + [self._presence] * 3 + [self._accept] * 8 + [self._reply] * 5 + [self._publish] * 5
+        kinds += [
+            self._reject,
+            self._close,
+            self._close,
+            self._desk,
+            self._down,
+            self._edit,
+            self._resync,
+            *[self._beat] * 4,
+        ]
+        kinds += [self._tick] * 6 if self.ticks else []
+        return self.random.choice(kinds)()
+
+    def _case(self, *states: str) -> Case | None:
+        found = [case for case in self.seen_open if case.state in states]
+        return self.random.choice(found) if found else None
+
+    def _who(self) -> tuple[str, str]:
+        rep = self.random.choice(REPS)
+        return rep, f"{rep}-{self.random.randrange(2)}"
+
+    def _version(self, case: Case) -> int:
+        return case.version - (self.random.random() < 0.1)
+
+    def _post(self) -> Any:
+        name = f"x:{self.number}"
+        conversation = f"t:{self.random.randrange(40)}" if self.random.random() < 0.7 else name
+        repeat = f"x:{self.random.randrange(1, self.number + 1)}" if self.random.random() < 0.1 else name
+        post = a_social_post(
+            repeat, object_uri=name, conversation_uri=conversation, received_at=self.now, created_at=self.now
+        )
+        language, answer = self.random.choice(["de", "en", "fr"]), self.random.random() < 0.9
+        return understood(
+            post=post,
+            src=(0, self.number, 1),
+            at=self.now,
+            brand_id=self.random.choice(["fennkom", "kranich"]),
+            triage=self.random.choice(["spam", "less", "important", "urgent", "at_once"]),
+            labels=labels(language=language, answer=answer),
+        )
+
+    def _edit(self) -> Any:
+        case = self._case("queued", "offered", "working", "answered")
+        if case is None:
+            return self._post()
+        entry = self.random.choice(case.thread)
+        post = a_social_post(f"e:{self.number}", object_uri=entry.uri or "?", conversation_uri=case.conversation_uri)
+        return understood(
+            post=post, src=(0, self.number, 1), at=self.now, action=self.random.choice(["updated", "deleted"])
+        )
+
+    def _presence(self) -> Any:
+        rep, connection = self._who()
+        state = self.random.choice(["available", "available", "available", "busy", "away", "offline"])
+        return r.SetPresence(self.now, TENANT, rep, connection, f"k{self.number}", state)
+
+    def _desk(self) -> Any:
+        rep, connection = self._who()
+        return r.DeskUp(self.now, TENANT, rep, connection, f"g{self.random.randrange(2)}")
+
+    def _down(self) -> Any:
+        rep, connection = self._who()
+        return r.DeskDown(self.now, TENANT, rep, connection, "g0")
+
+    def _beat(self) -> Any:
+        return r.GatewayBeat(self.now, TENANT, f"g{self.random.randrange(2)}")
+
+    def _resync(self) -> Any:
+        return r.Resync(self.now, TENANT, *self._who())
+
+    def _accept(self) -> Any:
+        case = self._case("offered")
+        if case is None or case.offer is None:
+            return self._beat()
+        rep = case.offer.rep_id if self.random.random() < 0.9 else self._who()[0]
+        command = f"k{self.number}"
+        return r.Accept(self.now, TENANT, rep, f"{rep}-0", command, case.case_id, case.offer.offer, self._version(case))
+
+    def _reject(self) -> Any:
+        case = self._case("offered")
+        if case is None or case.offer is None:
+            return self._beat()
+        rep, version = case.offer.rep_id, self._version(case)
+        return r.Reject(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, case.offer.offer, version)
+
+    def _reply(self) -> Any:
+        case = self._case("working", "answered")
+        if case is None:
+            return self._accept()
+        rep, version, close = case.rep_id, self._version(case), self.random.random() < 0.5
+        return r.Reply(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, version, "Gern!", close)
+
+    def _close(self) -> Any:
+        case = self._case("working", "answered")
+        if case is None:
+            return self._accept()
+        rep = case.rep_id
+        return r.CloseCase(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, self._version(case))
+
+    def _publish(self) -> Any:
+        if not self.seen_answers:
+            return self._beat()
+        answer = self.random.choice(self.seen_answers[-6:])
+        status = self.random.choice(["sent", "sent", "sent", "failed", "unknown"])
+        if self.random.random() < 0.2:
+            return r.Sending(self.now, TENANT, answer.case_id, answer.answer_id)
+        return r.Published(self.now, TENANT, answer.case_id, answer.answer_id, status)
+
+    def _tick(self) -> Any:
+        self.now += self.random.choice([1_000] * 12 + [30_000, 700_000])
+        return r.Tick(at=self.now)
+
+
+def derived(floor: Floor) -> dict[str, Any]:
+    """Everything that a floor keeps of its rows, without entries that are dead."""
+    live = {
+        entry
+        for by_class in floor.queues.values()
+        for key, heap in by_class.items()
+        for entry in heap
+        if (case := floor.open.get(entry[1])) is not None
+        and (case.state, case.received_at, class_of(case)) == ("queued", entry[0], key)
+    }
+    offers = {
+        entry
+        for entry in floor.offers
+        if (case := floor.open.get(entry[2])) is not None and case.offer is not None and case.offer.offer == entry[1]
+    }
+    return {
+        "open": floor.open,
+        "reps": floor.reps,
+        "conversations": floor.by_conversation,
+        "queued": live,
+        "offers": offers,
+        "closed": sorted(floor.closed),
+        "loads": {key: len(held) for key, held in floor.held.items() if held},
+        "waiting": +floor.waiting,
+        "counts": {key: +counts for key, counts in floor.counts.items()},
+        "seats": {
+            tenant: {rep: seat.held_units for rep, seat in seats.items()}
+            for tenant, seats in floor.seats.items()
+            if seats
+        },
+        "held": {rep: [case.case_id for case in floor.held_by(TENANT, rep)] for rep in REPS},
+    }
+
+
+def check(day: Day) -> None:
+    """What must hold at any moment."""
+    floor = day.floor
+    held = Counter(f"{TENANT}|{holder_of(case)}" for case in floor.open.values() if case.state in HELD)
+    assert {key: len(cases) for key, cases in floor.held.items() if cases} == held
+    conversations = Counter((case.tenant, case.conversation_uri) for case in floor.open.values())
+    assert max(conversations.values(), default=0) <= 1, "two open cases of one conversation"
+    for case in floor.open.values():
+        assert (case.state == "offered") == (case.offer is not None)
+        assert case.state not in ("working", "answered") or case.rep_id
+
+
+@pytest.mark.parametrize("ticks", [True, False], ids=["with ticks", "without ticks"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_floor_built_from_rows_is_the_floor_that_folded(tmp_path: Path, seed: int, ticks: bool) -> None:
+    day = Day(tmp_path, seed, ticks=ticks)
+    for _ in range(12):
+        day.go(50)
+        check(day)
+        folded = derived(day.floor)
+        day.write()
+
+        assert derived(day.opened("other").index) == folded
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_same_log_gives_the_same_rows_and_outputs(tmp_path: Path, seed: int) -> None:
+    day = Day(tmp_path / "a", seed)
+    day.go(600)
+    again = Day(tmp_path / "b", seed)
+    again.log = day.log
+    for offset in range(1, len(day.log)):
+        again.fold(offset)
+
+    told = {type(out.value) for out in day.outs}
+    assert told >= set(get_args(r.CaseEvent)), "the day was too short to show everything"
+    assert [encode(out.value) for out in again.outs] == [encode(out.value) for out in day.outs]
+    assert derived(again.floor) == derived(day.floor)
+
+
+@pytest.mark.parametrize("partly", [False, True], ids=["whole groups", "groups in part"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_crash_loses_and_doubles_nothing(tmp_path: Path, seed: int, partly: bool) -> None:
+    day = Day(tmp_path, seed)
+    for _ in range(15):
+        day.go(25)
+        if partly:
+            day.write(share=day.random.random())
+        day.crash()
+        check(day)
+        check_posts(day)
+        check_answers(day)
+        day.write()
+
+        assert derived(day.opened("other").index) == derived(day.floor)
+
+
+def check_posts(day: Day) -> None:
+    """Every post that wants an answer lies in exactly one thread, unless it is a repeat."""
+    places = Counter(
+        entry.id for _, case in day.part.rows.all(CASES) for entry in case.thread if entry.by == "customer"
+    )
+    assert max(places.values(), default=0) <= 1, "a post in two threads"
+    wanted = {
+        work.post.id
+        for work in day.log
+        if isinstance(work, r.Understood) and work.action == "created" and work.labels.answer and work.triage != "spam"
+    }
+    first = {out.value.post_id for out in day.outs if isinstance(out.value, r.Opened | r.Joined)}
+    assert wanted & first <= set(places), "a post that was taken lies nowhere"
+
+
+def check_answers(day: Day) -> None:
+    """An answer that went out is in its case, and who was told yes was not told no."""
+    entries = {entry.id for _, case in day.part.rows.all(CASES) for entry in case.thread if entry.by == "rep"}
+    answers = {out.value.answer_id for out in day.outs if out.topic is topics.ANSWERS}
+    assert answers <= entries, "an answer went out that no case knows"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rows_that_are_ahead_are_not_changed_by_what_they_hold_already(tmp_path: Path, seed: int) -> None:
+    day = Day(tmp_path, seed)
+    for _ in range(10):
+        day.go(20)
+        day.write()
+        start = len(day.log)
+        for _ in range(25):
+            day.append(day.next())
+        day.write(share=day.random.random())
+        before = {key: bytes(value) for key, value in day.db.items() if key != PROGRESS_KEY}
+        ahead = {key for key, value in before.items() if HEAD.unpack_from(value)[1] >= start}
+        day.part = day.opened("again")
+        for offset in range(day.part.rows.progress.offset + 1, len(day.log)):
+            day.fold(offset)
+
+        assert not ahead & set(day.part.rows.dirty)
+        day.append(r.Takeover(at=day.now, owner="again"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_frames_are_numbered_without_a_gap_and_nobody_has_a_case_that_another_has(tmp_path: Path, seed: int) -> None:
+    day = Day(tmp_path, seed)
+    for _ in range(6):
+        day.go(60)
+        day.crash()
+    seqs: dict[tuple[int, str], int] = defaultdict(int)
+    shown: dict[tuple[int, str], str] = {}
+    for out in day.outs:
+        event = out.value
+        if not isinstance(event, wire.DeskEvent):
+            continue
+        if event.seq:
+            key = (event.epoch, event.rep_id)
+            assert event.seq == seqs[key] + 1
+            seqs[key] = event.seq
+        if isinstance(event.frame, wire.OfferFrame):
+            case = event.frame.case.case_id
+            assert shown.get((event.epoch, case), "") in ("", event.rep_id), "offered to two in one epoch"
+            shown[event.epoch, case] = event.rep_id
+        elif is_withdrawn(event.frame):
+            shown.pop((event.epoch, event.frame.case_id), None)
+
+
+def is_withdrawn(frame: Any) -> bool:
+    """Whether a frame takes a case from its desk."""
+    done = isinstance(frame, wire.Publish) and frame.state in ("closed", "awaiting_customer")
+    return done or isinstance(frame, wire.Revoke)
