@@ -1,0 +1,224 @@
+"""``zuruf up`` as a process: what it starts, what it starts again, and what it leaves behind, which is nothing."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+import agents.demo
+
+ROOT = Path(__file__).parents[2]
+DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
+SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
+
+
+class Up:
+    """A running ``zuruf up``."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        data.mkdir(exist_ok=True)
+        self.errors = data / "stderr"
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("ZURUF_")}
+        environment |= {"ZURUF_DATA": str(data), "ZURUF_DEMO_SECRET": SECRET, "PYTHONPATH": str(ROOT)}
+        environment |= {"ZURUF_SESSION_S": "3"}
+        command = [sys.executable, "-m", "agents.cli", "up", "--config", str(DEMO), "--announce", *options]
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.said()
+        self.facts: dict[str, Any] = json.loads(line)
+        self.pids: dict[str, int] = self.facts["pids"]
+
+    def said(self) -> str:
+        return self.errors.read_text("utf-8")
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End it; return its status."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def records(self, topic: str) -> int:
+        """Return how many records a topic holds."""
+
+        async def count() -> int:
+            consumer = AIOKafkaConsumer(bootstrap_servers=self.facts["broker"], group_id=None)
+            await consumer.start()
+            try:
+                ends = await consumer.end_offsets([TopicPartition(topic, number) for number in range(4)])
+                return sum(ends.values())
+            finally:
+                await consumer.stop()
+
+        return asyncio.run(count())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Start ``zuruf up`` in a folder of the test's own."""
+    started: list[Up] = []
+
+    def started_one(*options: str) -> Up:
+        started.append(Up(tmp_path / "data", *options))
+        return started[-1]
+
+    yield started_one
+    for one in started:
+        one.close()
+
+
+def is_there(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and that nobody has asked for counts as gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition: Callable[[], object], wait_s: float, what: str) -> None:
+    until = time.monotonic() + wait_s
+    while not condition():
+        assert time.monotonic() < until, f"not within {wait_s} s: {what}"
+        time.sleep(0.1)
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_everything_answers_and_ends_in_order(start: Callable[..., Up]) -> None:
+    up = start("--workers", "2")
+
+    assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "broker"}
+    for page in ("/", "/desk", "/board", "/readyz", "/metrics"):
+        assert answers(up.facts["gateway"] + page), page
+    for page in ("/", "/chat", "/static/chat/chat.js", "/readyz", "/metrics"):
+        assert answers(up.facts["connect"] + page), page
+    for address in up.facts["health"]:
+        assert answers(address + "/readyz")
+        assert answers(address + "/metrics")
+    with urllib.request.urlopen(up.facts["gateway"] + "/") as page_:
+        assert f"{up.facts['connect']}/chat" in page_.read().decode()
+
+    assert up.end(signal.SIGINT) == 0
+    assert [name for name, pid in up.pids.items() if is_there(pid)] == []
+    assert "killed" not in up.said()
+
+
+def test_the_example_of_the_readme_sends_a_post(start: Callable[..., Up]) -> None:
+    up = start()
+    readme = (ROOT / "README.md").read_text("utf-8")
+    example = readme.partition("```sh\n")[2].partition("```")[0].replace("main", "alster")
+    environment = {**os.environ, "CONNECT": up.facts["connect"], "BRIDGE_SECRET": SECRET}
+    run = subprocess.run(["bash", "-euc", example], env=environment, capture_output=True, text=True)
+
+    assert "HTTP/1.1 202" in run.stdout, run.stdout + run.stderr
+    assert '{"accepted":1,"refused":[]}' in run.stdout
+    assert up.records("posts") == 1
+    assert up.end() == 0
+
+
+def test_a_child_that_is_killed_comes_back_where_it_was(start: Callable[..., Up]) -> None:
+    up = start()
+    for name, address in (("gateway", "gateway"), ("connect", "connect")):
+        os.kill(up.pids[name], signal.SIGKILL)
+        wait_for(lambda name=name: f"{name} is back" in up.said(), 30, f"{name} is back")  # type: ignore[misc]
+        ready = up.facts[address] + "/readyz"
+        wait_for(lambda ready=ready: answers(ready), 20, ready)  # type: ignore[misc]
+    os.kill(up.pids["worker-1"], signal.SIGKILL)
+    wait_for(lambda: "worker-1 is back" in up.said(), 60, "worker-1 is back")
+    assert "worker-1 was ended by SIGKILL; it starts again in 0.2 s" in up.said()
+
+    # Ticks flow again: the new worker has the partitions.
+    before = up.records("case-events")
+    wait_for(lambda: up.records("case-events") > before, 30, "ticks")
+    assert up.end() == 0
+
+
+def test_nobody_is_left_when_it_is_killed(start: Callable[..., Up]) -> None:
+    up = start()
+    up.end(signal.SIGKILL)
+    wait_for(lambda: not any(map(is_there, up.pids.values())), 40, f"all of {up.pids} are gone")
+
+
+def test_a_broker_that_dies_ends_everything_and_says_why(start: Callable[..., Up]) -> None:
+    up = start()
+    os.kill(up.pids["broker"], signal.SIGKILL)
+
+    assert up.process.wait(60) == 1
+    assert "zuruf up: broker node 1 ended with signal SIGKILL; the last lines of" in up.said()
+    assert [name for name, pid in up.pids.items() if is_there(pid)] == []
+
+
+def test_a_child_that_dies_too_often_is_given_up(start: Callable[..., Up]) -> None:
+    up = start()
+    port = int(up.facts["gateway"].rpartition(":")[2])
+    os.kill(up.pids["gateway"], signal.SIGKILL)
+    wait_for(lambda: not is_there(up.pids["gateway"]), 10, "the gateway is gone")
+    # Somebody else takes its port, so that it cannot come back.
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert up.process.wait(90) == 1
+
+    assert "zuruf up: gateway ended with status 1, 5 times within a minute, and is given up" in up.said()
+    assert "in use" in up.said()
+    assert [name for name, pid in up.pids.items() if is_there(pid)] == []
+
+
+def test_what_was_taken_in_outlives_a_stop_and_fresh_begins_anew(start: Callable[..., Up]) -> None:
+    up = start()
+    wait_for(lambda: up.records("work") > 8, 30, "ticks")
+    count = up.records("work")
+    assert up.end() == 0
+
+    up = start()
+    assert up.records("work") >= count
+    assert up.end() == 0
+
+    up = start("--fresh")
+    assert up.records("work") < count + 8
+    assert up.end() == 0
+    assert (up.data / "secret").exists()
+
+
+def test_the_demonstration_loses_nothing(tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ZURUF_")}
+    environment |= {"ZURUF_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "agents.cli", "up", "--demo", "--for", "15", "--pace", "2", "--json"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+
+    assert run.returncode == 0, run.stderr
+    tally = json.loads(run.stdout.splitlines()[-1])
+    assert tally["posts_in"] >= 60
+    assert tally["lost"] == tally["duplicates_seen"] == tally["dead_letters"] == 0
+    assert tally["posts_in"] == tally["dropped_noise"] + tally["classified"]
+    assert tally["classified"] == tally["cases"] + tally["joined"] + tally["counted_only"]
+    assert tally["repeats_known"] >= 1
+    assert tally["answered"] == tally["published"] > 10
+    assert tally["post_to_desk_ms"]["p50"] is not None
