@@ -87,7 +87,9 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     # -- positions
 
     def stop_flow(self) -> None:
-        """Positions become unknown (rule 1)."""
+        """Positions become unknown (rule 1); what was delivered may still be finished (rule 6)."""
+        if self._expected is not None:
+            self._finishing = frozenset(self._expected)
         self._expected = self._sought = None
         self._stops += 1
         super().stop_flow()
@@ -111,6 +113,7 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                 await self.seek(tp, offset)
                 positions[tp] = offset
         self._done = {}
+        self._finishing = frozenset()
         self._holes = {}
         # A rebalance may have begun meanwhile: Faust would resume the flow all the same, with positions of the last one.
         if stops == self._stops:
@@ -152,7 +155,6 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
     async def wait_empty(self) -> None:
         """End what is begun and commit it, then let the partitions go (rule 6)."""
         self.settled = False
-        self._finishing = frozenset(tp for tp in self.assignment() if self.is_run(tp))
         try:
             for settle in self.app.settlers:
                 await settle()

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from streams.broker import Broker
 from streams.fence import EXIT_CODE, Fence, clock_s
 from streams.rows import HEAD, PROGRESS_KEY, Progress, Rows
 from streams.runs import RunsConsumer
-from tests.chaos.rig import COUNTS, Ended, Rig, RigCarrier, produce, read, topics_of
+from tests.chaos.rig import COUNTS, CountStep, Ended, Rig, RigCarrier, produce, read, topics_of
 
 
 def synchronous(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -352,6 +352,27 @@ async def test_a_group_under_way_is_settled_before_its_partition_goes(kafka: Bro
 
 
 @synchronous
+async def test_a_group_that_ends_while_the_worker_stops_is_committed(kafka: Broker, tmp_path: Path) -> None:
+    async with topics_of(kafka.bootstrap) as name:
+        rig = Rig(kafka.bootstrap, tmp_path, name, keeps_rows=False, commit_every_s=3600)
+        await rig.start()
+        stop_fetcher, settled = rig.app._stop_fetcher, asyncio.Event()
+
+        async def slow_stop() -> None:  # Faust stops its fetcher between the stop of the flow and our settling.
+            await rig.carrier.settle()
+            settled.set()
+            await stop_fetcher()
+
+        rig.app._stop_fetcher = slow_stop
+        rig.carrier._group_every_s, rig.carrier._settled_at = 30.0, time.monotonic()
+        await produce(kafka.bootstrap, rig.source.name, range(10))
+        await rig.until(lambda: len(rig.step.given) == 10, "given")
+        await rig.stop()
+        assert settled.is_set()
+        assert await rig.committed() == 10
+
+
+@synchronous
 async def test_a_hand_over_that_could_not_be_committed_does_not_count_as_settled(kafka: Broker, tmp_path: Path) -> None:
     async with topics_of(kafka.bootstrap) as name:
         rig = Rig(kafka.bootstrap, tmp_path, name, keeps_rows=False, commit_every_s=3600)
@@ -536,6 +557,46 @@ async def test_a_group_goes_out_in_order_and_each_part_waits_for_the_one_before(
             "acknowledged",
         ]
         await rig.stop()
+
+
+class Gathering(CountStep):
+    """Keeps nothing, and is given what a group holds of all partitions as one run."""
+
+    gathers = True
+
+
+@synchronous
+async def test_what_is_gathered_goes_out_in_the_order_in_which_it_came(kafka: Broker, tmp_path: Path) -> None:
+    async with topics_of(kafka.bootstrap, partitions=2) as name:
+        rig = Rig(kafka.bootstrap, tmp_path, name, partitions=2, step=Gathering, keeps_rows=False, group_every_s=1.5)
+        await rig.start()
+        for partition in (0, 1):  # So that the worker knows partition 0 before partition 1.
+            await put(kafka.bootstrap, rig.source.name, partition, range(1))
+            await rig.until(functools.partial(was_given, rig, partition + 1), "given")
+        await rig.until(lambda: not rig.carrier._events, "settled")
+        rig.carrier._settled_at = time.monotonic()
+        # One group of two folds: the first begins with partition 1, the second with partition 0.
+        await put(kafka.bootstrap, rig.source.name, 1, range(1, 501))
+        await rig.until(lambda: len(rig.step.given) == 502, "folded once")
+        await put(kafka.bootstrap, rig.source.name, 0, range(1, 11))
+        await put(kafka.bootstrap, rig.source.name, 1, range(501, 551))
+        await rig.until(lambda: len(rig.step.given) == 562 and not rig.carrier._events, "settled")
+        written = [one for one in await read(kafka.bootstrap, rig.target.name) if one.partition == 1]
+        assert [msgspec.json.decode(one.value)["number"] for one in written] == list(range(551))
+        await rig.stop()
+
+
+def was_given(rig: Rig, count: int) -> bool:
+    return len(rig.step.given) >= count
+
+
+async def put(bootstrap: str, topic: str, partition: int, numbers: Iterable[int]) -> None:
+    """Write numbers to one partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    for number in numbers:
+        await producer.send(topic, str(number).encode(), partition=partition)
+    await producer.stop()
 
 
 @synchronous

@@ -68,7 +68,7 @@ class CountStep:
                 part.rows.set(COUNTS, key, (part.rows.get(COUNTS, key) or 0) + 1)
             if record.value in self.bugs:
                 raise RuntimeError(f"{record.value} is a culprit")
-            outs.append(Out(self.target, b"k", Number(record.value), part.number))
+            outs.append(Out(self.target, b"k", Number(record.value), record.raw.partition))
         return outs
 
 
@@ -102,6 +102,7 @@ class Rig:
         carrier: type[RigCarrier] = RigCarrier,
         fence: Fence | None = None,
         keeps_rows: bool = True,
+        step: type[CountStep] = CountStep,
         commit_every_s: float = 1.0,
         **carried: Any,
     ) -> None:
@@ -112,7 +113,7 @@ class Rig:
         self.target = Topic(f"{name}-out", "", Number, partitions, topics.DAY_MS)
         self.changelog = f"{name}-count-changelog"
         self.app: Any = _app(bootstrap, folder, name, consumer, fence or Fence(SESSION_S), commit_every_s, partitions)
-        self.step = CountStep(self.source, self.target, keeps_rows=keeps_rows)
+        self.step = step(self.source, self.target, keeps_rows=keeps_rows)
         table = self.app.Table("count", partitions=partitions, key_type=bytes, value_type=bytes) if keeps_rows else None
         counts = {self.source.name: partitions, self.target.name: partitions, topics.DEAD_LETTERS.name: 4}
         carried.setdefault("group_every_s", 0.0)
