@@ -43,6 +43,7 @@ e2e: setup-dev
 
 latency: setup-dev
 	$(BIN)/python -m tests.bench.latency $(ARGS)
+	$(BIN)/python -m tests.bench.steps
 
 bench: setup-dev
 	$(BIN)/python -m tests.bench $(ARGS)

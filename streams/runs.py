@@ -39,7 +39,7 @@ FETCH_WAIT_S: Final = 0.2
 """A rebalance waits for the fetch in flight, so it must not wait the second that Faust gives it."""
 PAUSE_S: Final = 0.010
 """Between small fetches that come thick: each costs about a millisecond of CPU whatever it holds."""
-SMALL_FETCH: Final = 64
+SMALL_FETCH: Final = 24
 
 Settle = Callable[[], Awaitable[None]]
 

@@ -1,0 +1,141 @@
+"""
+``python -m tests.bench.steps [--rates 1,200,1000] [--seconds 20]``: post received to the offer in ``desk-events``.
+
+Through understand and dispatch alone: a broker, one worker and reps with endless room who never answer, so what is measured is what a
+post costs, not what desks send back. Counted is from ``received_at`` to the time at which the producer stamped the offer; the worker's
+CPU is the share of one core.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import aiokafka
+import msgspec
+import uvloop
+
+from agents.app import changelogs, create_app
+from agents.worker import Worker, now_ms
+from models.classifier import Classifier
+from models.records import DeskUp, SetPresence
+from streams import topics
+from streams.admin import ensure_topics, partitions_of
+from streams.broker import Broker
+from streams.codec import encode
+from streams.settings import Settings
+from tests.bench import load
+from tests.bench.latency import cpu_s, quantile, send_posts
+
+WARM_UP_S = 4.0
+
+
+async def work(bootstrap: str, folder: Path) -> None:
+    """Run the worker until SIGTERM; says ready on its output."""
+    partitions = partitions_of(embedded=True)
+    await ensure_topics([bootstrap], {}, partitions, changelogs(partitions))
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    for tenant in load.tenants():
+        for rep in tenant.reps:
+            for record in (
+                DeskUp(now_ms(), tenant.id, rep.id, rep.id, "g"),
+                SetPresence(now_ms(), tenant.id, rep.id, rep.id, rep.id, "available"),
+            ):
+                await producer.send_and_wait(topics.WORK.name, encode(record), key=tenant.id.encode())
+    await producer.stop()
+    settings = Settings(
+        tenants=load.tenants(), broker=(bootstrap,), data=folder, offer_s=3600.0, grace_s=3600.0, lease_s=300.0
+    )
+    worker, stop = Worker(create_app(settings, Classifier(), partitions)), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await worker.run(ready=lambda: print("ready", flush=True), stop=stop)
+
+
+async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds: float) -> dict[str, Any]:
+    """Return what one rate gave."""
+    await send_posts(bootstrap, rate, WARM_UP_S)
+    await asyncio.sleep(1)
+    while await consumer.getmany(timeout_ms=300):
+        pass
+    before, began = cpu_s(pid), perf_counter()
+    sent = await send_posts(bootstrap, rate, seconds)
+    wall_s = perf_counter() - began
+    core = (cpu_s(pid) - before) / wall_s
+    await asyncio.sleep(1.5)
+    waits: list[int] = []
+    while got := await consumer.getmany(timeout_ms=500):
+        for record in (record for run in got.values() for record in run):
+            frame = json.loads(record.value)["frame"]
+            if frame["type"] == "offer":
+                waits.append(record.timestamp - frame["case"]["received_at"])
+    waits.sort()
+    return {
+        "rate": rate,
+        "reached": round(sent / wall_s, 1),
+        "offers": len(waits),
+        "p50_ms": quantile(waits, 0.5),
+        "p99_ms": quantile(waits, 0.99),
+        "max_ms": quantile(waits, 1.0),
+        "worker_core": round(core, 3),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+async def run(rates: list[float], seconds: float) -> None:
+    """Measure each rate in turn."""
+    with tempfile.TemporaryDirectory(prefix="zuruf-steps-") as folder, Broker(Path(folder) / "broker") as broker:
+        data = Path(folder) / "worker"
+        data.mkdir()
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.bench.steps",
+            "--work",
+            broker.bootstrap,
+            str(data),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert worker.stdout is not None
+        await worker.stdout.readline()
+        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, fetch_max_wait_ms=100)
+        await consumer.start()
+        parts = [
+            aiokafka.TopicPartition(topics.DESK_EVENTS.name, n)
+            for n in range(partitions_of(embedded=True)["desk-events"])
+        ]
+        consumer.assign(parts)
+        await consumer.seek_to_end()
+        for part in parts:
+            await consumer.position(part)
+        results = []
+        for rate in rates:
+            results.append(await measure(broker.bootstrap, worker.pid, consumer, rate, seconds))
+            print(msgspec.json.encode(results[-1]).decode(), flush=True)
+        await consumer.stop()
+        worker.terminate()
+        await worker.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rates", default="1,200,1000")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--work", nargs=2, metavar=("BOOTSTRAP", "FOLDER"), help="be the worker")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    if options.work:
+        uvloop.run(work(options.work[0], Path(options.work[1])))
+    else:
+        uvloop.run(run([float(rate) for rate in options.rates.split(",")], options.seconds))
+
+
+if __name__ == "__main__":
+    main()
