@@ -1,0 +1,121 @@
+"""What becomes of answers at their platforms."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from agents.dispatch.offers import match
+from agents.dispatch.turn import Turn
+from models import cases
+from models.cases import Case, Entry
+from models.records import Answered, Closed, Published, Sending, Unpublished
+from models.wire import Publish
+from tables.cases import CASES
+
+
+def sending(turn: Turn, work: Sending) -> None:
+    """The outbox calls the platform."""
+    _answer_is(turn, work, "sending")
+
+
+def published(turn: Turn, work: Published) -> None:
+    """The platform has an answer, or not."""
+    _answer_is(turn, work, work.status, work.url, work.error)
+
+
+def _answer_is(turn: Turn, work: Sending | Published, status: Any, url: str = "", error: str = "") -> None:
+    case = turn.floor.case(work.case_id)
+    if case is None or case.tenant != work.tenant or turn.part.rows.is_ahead(CASES, work.case_id, turn.offset):
+        return
+    before = next((entry for entry in case.thread if entry.id == work.answer_id and entry.by == "rep"), None)
+    # What is sent stays sent: a result may come twice, and a late "sending" says nothing new.
+    if (
+        before is None
+        or before.status == status
+        or before.status == "sent"
+        or (status == "sending" and before.status in ("failed", "unknown"))
+    ):
+        return
+    changed = cases.answer_status(case, work.answer_id, status, url, error)
+    if status == "sent":
+        changed = _sent(turn, case, changed, before)
+    elif status in ("failed", "unknown"):
+        changed = _not_sent(turn, case, changed, work, status, error)
+    turn.floor.save(case, changed)
+    rep_id = before.rep_id
+    turn.tell(
+        case.tenant,
+        rep_id,
+        lambda epoch, seq, ts: Publish(
+            epoch, seq, ts, case.case_id, changed.version, changed.state, work.answer_id, status, url, error
+        ),
+    )
+    if changed.state == "closed" and case.state != "closed":
+        _tell_closed(turn, changed)
+    match(turn, case.tenant)
+
+
+def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
+    if case.state == "closed":
+        return changed
+    turn.event(
+        case.tenant,
+        Answered(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            rep_id=entry.rep_id,
+            answer_id=entry.id,
+            first=case.awaits_answer,
+            wait_s=max(0, turn.now - case.received_at) / 1000,
+            in_time=turn.now <= case.due_at,
+            triage=case.triage,
+        ),
+    )
+    # By place, not by time: what the rep could not have read when answering still waits for an answer.
+    place = next(at for at, one in enumerate(case.thread) if one is entry)
+    later = next((one for one in case.thread[place:] if one.by == "customer" and not one.deleted), None)
+    if later is not None:
+        return _still_waiting(turn, changed, later.at)
+    return cases.published(changed, turn.now)
+
+
+def _still_waiting(turn: Turn, case: Case, since: int) -> Case:
+    """The answer is out, and the customer has written since: waiting counts from there, so that it counts once."""
+    rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
+    due_at = rules.due_at(case.triage, case.platform, since, first=False) if rules is not None else case.due_at
+    moved = replace(case, awaits_answer=True, received_at=since, due_at=due_at, version=case.version + 1)
+    return moved if cases.is_under_way(case) else replace(cases.unpublished(moved), close_after=False)
+
+
+def _not_sent(turn: Turn, case: Case, changed: Case, work: Any, status: Any, error: str) -> Case:
+    turn.event(
+        case.tenant,
+        Unpublished(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            answer_id=work.answer_id,
+            status=status,
+            error=error,
+        ),
+    )
+    return cases.unpublished(changed)
+
+
+def _tell_closed(turn: Turn, case: Case) -> None:
+    turn.event(
+        case.tenant,
+        Closed(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            case=case,
+        ),
+    )

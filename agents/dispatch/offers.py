@@ -1,0 +1,97 @@
+"""Queued cases meet free reps: offers, and what takes them back."""
+
+from typing import Literal
+
+from agents.dispatch.turn import Turn
+from agents.dispatch.views import view
+from agents.floor import holder_of
+from models import cases
+from models.cases import HELD, Case
+from models.priority import first_of
+from models.records import Offered, Requeued
+from models.wire import CaseFrame, OfferFrame, Revoke
+from tables.cases import CASES
+
+RevokeReason = Literal["expired", "rejected", "away", "offline", "lost", "closed", "withdrawn"]
+RequeueReason = Literal["rejected", "expired", "away", "offline", "lost"]
+
+
+def match(turn: Turn, tenant: str) -> None:
+    """Offer queued cases to free reps until one of both runs out."""
+    if turn.part.ready:
+        while turn.floor.waiting[tenant] and turn.floor.has_room(tenant) and _offer_next(turn, tenant):
+            pass
+
+
+def _offer_next(turn: Turn, tenant: str) -> bool:
+    """Offer the case that goes first of those that somebody can take."""
+    heads = {head.name: (head, case) for head, case in turn.floor.heads(tenant)}
+    while heads:
+        head = first_of((head for head, _ in heads.values()), turn.now, turn.floor.decisions, turn.rules.oldest_every)
+        assert head is not None
+        case = heads.pop(head.name)[1]
+        seat = turn.floor.seat_for(case)
+        if seat is not None:
+            turn.floor.take_head(case)
+            offer(turn, case, case, seat.profile.id)
+            return True
+    return False
+
+
+def offer(turn: Turn, old: Case | None, case: Case, rep_id: str) -> None:
+    """Show a case to a rep; ``old`` is its row so far."""
+    turn.floor.decisions += 1
+    shown = cases.offered(case, rep_id, turn.now, turn.rules.offer_ms)
+    turn.floor.save(old, shown)
+    assert shown.offer is not None
+    turn.event(
+        case.tenant,
+        Offered(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            rep_id=rep_id,
+            offer=shown.offer.offer,
+            rank=turn.floor.decisions,
+        ),
+    )
+    turn.tell(case.tenant, rep_id, lambda epoch, seq, ts: OfferFrame(epoch, seq, ts, view(shown)))
+
+
+def requeue(turn: Turn, case: Case, reason: RequeueReason) -> None:
+    """Put a case that is held back into its queue, with its age."""
+    if turn.part.rows.is_ahead(CASES, case.case_id, turn.offset):
+        return
+    rep_id = holder_of(case)
+    back = cases.requeued(case, declined=reason in ("rejected", "expired"))
+    turn.floor.save(case, back)
+    turn.event(
+        case.tenant,
+        Requeued(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            rep_id=rep_id,
+            reason=reason,
+        ),
+    )
+    revoke(turn, back, rep_id, reason)
+
+
+def revoke(turn: Turn, case: Case, rep_id: str, reason: RevokeReason) -> None:
+    """Tell a rep that a case has left the desk."""
+    turn.tell(
+        case.tenant,
+        rep_id,
+        lambda epoch, seq, ts: Revoke(epoch, seq, ts, case.case_id, case.version, reason),
+    )
+
+
+def show(turn: Turn, case: Case) -> None:
+    """Show a case as it now is to whoever holds it."""
+    if case.state in HELD:
+        turn.tell(case.tenant, holder_of(case), lambda epoch, seq, ts: CaseFrame(epoch, seq, ts, view(case)))

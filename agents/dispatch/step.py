@@ -1,0 +1,86 @@
+"""The step: a table of what each kind of record does, and the fold over a run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from agents.dispatch import answers, commands, desks, posts, ticks
+from agents.dispatch.turn import Rules, Turn
+from agents.floor import Floor
+from models.errors import BadEvent
+from models.records import (
+    Accept,
+    CloseCase,
+    DeskDown,
+    DeskUp,
+    Dropped,
+    GatewayBeat,
+    Published,
+    Reject,
+    Reply,
+    Resync,
+    Sending,
+    SetPresence,
+    Takeover,
+    Tick,
+    Understood,
+    Work,
+)
+from streams import topics
+from streams.carry import Out, Part, Record, buried
+from streams.codec import Decoder
+
+
+class Dispatch(Rules):
+    """The step; one instance serves all partitions of a worker."""
+
+    name = "dispatch"
+    topic = topics.WORK
+    gathers = False
+    decode = staticmethod(Decoder[Work](Work, "work").decode)
+
+    def open(self, part: Part) -> None:
+        """Rebuild the floor from the rows."""
+        part.index = Floor(part, self.house)
+
+    def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
+        """Fold a run; see the package."""
+        turn = Turn(self, part)
+        # Figures are told once a run: a run of many ticks is history being caught up on, and counting costs every open case.
+        turn.last_tick = max((record.offset for record in records if isinstance(record.value, Tick)), default=-1)
+        for record in records:
+            self._take(turn, record)
+        return turn.outs
+
+    def _take(self, turn: Turn, record: Record) -> None:
+        work: Any = record.value
+        turn.offset, turn.number = record.offset, 0
+        src = getattr(work, "src", None)
+        if src is not None and not turn.part.is_new(src):
+            return
+        # The owner writes ticks and takeovers by its own clock: they move the time however long nobody was there.
+        turn.move_clock(work.at, always=isinstance(work, Tick | Takeover))
+        handler = HANDLERS[type(work)]
+        try:
+            handler(turn, work)
+        except BadEvent as error:  # Raised before anything has changed.
+            turn.outs.append(buried(self.name, record, str(error)))
+
+
+HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
+    Understood: posts.understood,
+    Dropped: posts.dropped,
+    DeskUp: desks.desk_up,
+    DeskDown: desks.desk_down,
+    GatewayBeat: desks.gateway_beat,
+    SetPresence: desks.presence,
+    Accept: commands.accept,
+    Reject: commands.reject,
+    Reply: commands.reply,
+    CloseCase: commands.close,
+    Resync: desks.resync,
+    Sending: answers.sending,
+    Published: answers.published,
+    Tick: ticks.tick,
+    Takeover: ticks.takeover,
+}
+"""What each kind of record of ``work`` does."""

@@ -1,0 +1,54 @@
+"""A case as desks see it, and a desk's cases cut into pages."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from models.cases import Case
+from models.wire import CaseView
+
+SNAPSHOT_PAGE: Final = 50
+SNAPSHOT_BYTES: Final = 256 * 1024
+"""Of a page, unless one case alone is larger: a desk may hold 64 long threads, and a record holds a megabyte."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def view(case: Case) -> CaseView:
+    """Return a case as its rep sees it."""
+    return CaseView(
+        case_id=case.case_id,
+        brand_id=case.brand_id,
+        platform=case.platform,
+        state=case.state,
+        version=case.version,
+        triage=case.triage,
+        addressed=case.addressed,
+        labels=case.labels,
+        influence=case.influence,
+        author=case.author,
+        received_at=case.received_at,
+        due_at=case.due_at,
+        thread=case.thread,
+        also=case.also,
+        why=case.why,
+        offer=case.offer.offer if case.offer is not None else "",
+        expires_at=case.offer.expires_at if case.offer is not None else 0,
+        permalink=case.permalink,
+        reply_until=case.reply_until,
+    )
+
+
+def pages(held: Sequence[CaseView]) -> list[tuple[CaseView, ...]]:
+    """Cut a desk's cases into pages, none of which is too large a record; nothing held is one empty page."""
+    cut: list[tuple[CaseView, ...]] = [()]
+    size = 0
+    for one in held:
+        more = len(_encode(one))
+        if cut[-1] and (len(cut[-1]) == SNAPSHOT_PAGE or size + more > SNAPSHOT_BYTES):
+            cut.append(())
+            size = 0
+        cut[-1] = (*cut[-1], one)
+        size += more
+    return cut
