@@ -151,7 +151,7 @@ class Measure:
         for record in records:
             event: Event = record.value
             if part.is_new(event.src):
-                turn.take(event, record.offset)
+                turn.take(event)
             else:
                 metrics.REPEATED.labels(self.name).inc()
         turn.keep()
@@ -169,13 +169,11 @@ class _Turn:
         self.part = part
         self.windows: Windows = part.index
         self.clock: int | None = None
-        self._offset = -1
         self._touched: dict[tuple[Kind[Bucket], BrandKey, int], Bucket] = {}
         self._standing: dict[BrandKey, Standing] = {}
 
-    def take(self, event: Event, offset: int) -> None:
+    def take(self, event: Event) -> None:
         """Count one event."""
-        self._offset = offset
         progress = self.part.rows.progress
         progress.now = max(progress.now, event.at)
         match event:
@@ -229,8 +227,6 @@ class _Turn:
 
     def _bucket(self, kind: Kind[Bucket], brand: BrandKey, at: int, width_ms: int, slots: int) -> Bucket | None:
         slot, start = slot_of(at, width_ms, slots)
-        if self.part.rows.ahead and self.part.rows.is_ahead(kind, _slot_name(brand, slot), self._offset):
-            return None
         bucket = self._touched.get((kind, brand, slot))
         if bucket is None:
             stored = self.windows.rings[kind].get(brand, {}).get(slot)

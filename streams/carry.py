@@ -362,15 +362,16 @@ class Carrier:
         changelog = self._table.changelog_topic.get_topic_name()
         store = self._table.data
         batches = _Batches(self._app.producer._producer)
-        drained = [(part.number, part.rows.drain()) for part in parts]
-        for number, rows in drained:
+        drained = [(part, part.rows.drain()) for part in parts]
+        for part, rows in drained:
             for key, value in rows:
-                if not batches.append(changelog, number, key, value):
-                    await batches.turn_over(changelog, number, key, value)
+                if not batches.append(changelog, part.number, key, value):
+                    await batches.turn_over(changelog, part.number, key, value)
         ends = await batches.send()
         self._app.fence.check()
-        for number, rows in drained:
-            write(store._db_for_partition(number), rows, store.offset_key, ends[changelog, number])
+        for part, rows in drained:
+            end = ends[changelog, part.number] if part.rows.is_whole else None
+            write(store._db_for_partition(part.number), rows, store.offset_key, end)
 
     # -- ownership
 

@@ -3,8 +3,7 @@ A partition's rows: an overlay that reads through to RocksDB and is written as o
 
 All rows of a step lie in one Faust table, so one changelog partition and one RocksDB hold a partition's whole state: a
 group is written atomically on this machine, and a reader of the changelog sees a prefix of it. The progress row is the last
-of its group, so where it is seen, all of the group is; rows of a kind that ``follows`` come after those of other kinds, so
-where one of them is seen, all of the others are. A kind's name leads each key.
+of its group, so where it is seen, all of the group is. A kind's name leads each key.
 
 A row is 16 bytes, epoch and offset of the last record folded into it (big endian, so bytes compare as numbers do), then
 JSON. Recovery drops a row whose head is lower than what it has: a worker that lost its partition wrote it too late.
@@ -12,6 +11,7 @@ JSON. Recovery drops a row whose head is lower than what it has: a worker that l
 A group of more than one batch may be in the changelog in part, if its worker was killed on the way. Recovery takes a row
 only when a progress row has come that is at least as high; what is left is an unfinished group's. Whoever folds its records
 again writes these rows anew, as they then are, with the first group that is as high: nobody can take them for whole later.
+Until then the changelog's offset stands where it was, so that a crash on the way finds these rows again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,11 +33,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Kind(Generic[T]):
-    """One kind of row of a step: the prefix of its keys, what its values are, and whether they follow the other kinds'."""
+    """One kind of row of a step: the prefix of its keys, and what its values are."""
 
-    def __init__(self, prefix: str, holds: type[T], *, follows: bool = False) -> None:
+    def __init__(self, prefix: str, holds: type[T]) -> None:
         self.prefix = prefix.encode() + b"|"
-        self.follows = follows
         self.decode: Callable[[bytes], T] = msgspec.json.Decoder(holds).decode
 
     def key(self, name: str) -> bytes:
@@ -61,7 +60,7 @@ class Progress(Struct):
 PROGRESS: Final = Kind("progress", Progress)
 PROGRESS_KEY: Final = PROGRESS.key("")
 
-Checkpoint = tuple[dict[bytes, Any], dict[bytes, None], bytes]
+Checkpoint = tuple[dict[bytes, Any], bytes]
 
 
 class Rows:
@@ -79,10 +78,6 @@ class Rows:
         self._db = db  # Called each time: holding the database open would keep Faust from closing it.
         self.dirty: dict[bytes, Any] = {}
         """What was set since the last group; None is a deletion."""
-        self._following: dict[bytes, None] = {}
-        """Keys of dirty rows whose kind follows the others."""
-        self.ahead: dict[bytes, int] = {}
-        """Rows of a group that was written in part: key -> offset up to which records change nothing in them."""
         self.progress = self._read_progress()
 
     def _read_progress(self) -> Progress:
@@ -100,25 +95,18 @@ class Rows:
 
     def set(self, kind: Kind[T], name: str, row: T) -> None:
         """Set a row; written with the group."""
-        key = kind.key(name)
-        self.dirty[key] = row
-        if kind.follows:
-            self._following[key] = None
+        self.dirty[kind.key(name)] = row
 
     def delete(self, kind: Kind[Any], name: str) -> None:
         """Remove a row; written with the group."""
         self.dirty[kind.key(name)] = None
 
     def all(self, kind: Kind[T]) -> Iterator[tuple[str, T]]:
-        """Yield the rows of a kind, by key, the overlay's over the stored ones; notes rows that are ahead."""
+        """Yield the rows of a kind, by key, the overlay's over the stored ones."""
         cut = len(kind.prefix)
         for key, value in self._stored(kind.prefix):
-            if key in self.dirty:
-                continue
-            offset = HEAD.unpack_from(value)[1]
-            if offset > self.progress.offset:
-                self.ahead[key] = offset
-            yield key[cut:].decode(), kind.decode(value[HEAD_BYTES:])
+            if key not in self.dirty:
+                yield key[cut:].decode(), kind.decode(value[HEAD_BYTES:])
         for key, row in list(self.dirty.items()):
             if row is not None and key.startswith(kind.prefix):
                 yield key[cut:].decode(), row
@@ -129,27 +117,18 @@ class Rows:
                 return
             yield key, value
 
-    def is_ahead(self, kind: Kind[Any], name: str, offset: int) -> bool:
-        """Whether a row already holds what the record at this offset changes."""
-        return bool(self.ahead) and self.ahead.get(kind.key(name), -1) >= offset
-
     # -- groups
 
     def drain(self) -> list[tuple[bytes, bytes | None]]:
         """Return the group's rows as bytes, in the order of the module; they are no longer dirty."""
         progress = self.progress
         head = HEAD.pack(progress.epoch, max(progress.offset, 0))
-        dirty = self.dirty
-        for key in self._following:
-            dirty[key] = dirty.pop(key)  # To the end.
         batch: list[tuple[bytes, bytes | None]] = [
-            (key, None if row is None else head + _encode(row)) for key, row in dirty.items()
+            (key, None if row is None else head + _encode(row)) for key, row in self.dirty.items()
         ]
         batch += self._written_anew(head)
         batch.append((PROGRESS_KEY, head + _encode(progress)))
-        self._begin_group()
-        if self.ahead and progress.offset >= max(self.ahead.values()):
-            self.ahead = {}
+        self.dirty = {}
         return batch
 
     def _written_anew(self, head: bytes) -> list[tuple[bytes, bytes | None]]:
@@ -162,35 +141,37 @@ class Rows:
                 anew.append((key, None if stored is None else head + bytes(stored[HEAD_BYTES:])))
         return anew
 
-    def _begin_group(self) -> None:
-        self.dirty = {}
-        self._following = {}
+    @property
+    def is_whole(self) -> bool:
+        """Whether no row of an unfinished group waits to be written anew."""
+        return not self._unfinished
 
     def forget(self) -> None:
         """Throw the overlay away: the rows are again as they were written last."""
-        self._begin_group()
+        self.dirty = {}
         self.progress = self._read_progress()
 
     def checkpoint(self) -> Checkpoint:
         """Return what ``restore`` needs to come back to this moment."""
-        return dict(self.dirty), dict(self._following), _encode(self.progress)
+        return dict(self.dirty), _encode(self.progress)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Come back to a checkpoint of the same group."""
-        dirty, following, progress = checkpoint
-        self.dirty, self._following = dict(dirty), dict(following)
+        dirty, progress = checkpoint
+        self.dirty = dict(dirty)
         self.progress = PROGRESS.decode(progress)
 
 
-def write(db: Any, batch: list[tuple[bytes, bytes | None]], offset_key: bytes, changelog_offset: int) -> None:
-    """Write a group's rows and the offset up to which the changelog is in them, as one atomic batch."""
+def write(db: Any, batch: list[tuple[bytes, bytes | None]], offset_key: bytes, changelog_offset: int | None) -> None:
+    """Write a group's rows and the offset up to which the changelog is in them, if it is to move, as one atomic batch."""
     writes = WriteBatch(raw_mode=True)
     for key, value in batch:
         if value is None:
             writes.delete(key)
         else:
             writes.put(key, value)
-    writes.put(offset_key, str(changelog_offset).encode())
+    if changelog_offset is not None:
+        writes.put(offset_key, str(changelog_offset).encode())
     db.write(writes)
 
 
@@ -224,7 +205,7 @@ class RowStore(Store):  # type: ignore[misc]  # Faust is untyped
                 higher.append(message)
             elif not self._is_late(db, newest, message):
                 newest[message.key] = message.value
-        write(db, list(newest.items()), self.offset_key, messages[-1].offset)
+        write(db, list(newest.items()), self.offset_key, None if higher else messages[-1].offset)
         return higher
 
     def take_unfinished(self, partition: int) -> dict[bytes, bytes]:

@@ -33,7 +33,7 @@ class RepRow(Struct, frozen=True, omit_defaults=True):
     """Of the last commands, by id, oldest first."""
 
 
-REPS: Final = Kind("rep", RepRow, follows=True)
+REPS: Final = Kind("rep", RepRow)
 """They follow the cases: a command whose result is remembered has changed its case, also in a group written in part."""
 
 

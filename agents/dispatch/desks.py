@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from agents.dispatch.offers import match, requeue
-from agents.dispatch.results import is_known, rep_is_ahead, tell_result
+from agents.dispatch.results import is_known, tell_result
 from agents.dispatch.turn import Turn
 from agents.dispatch.views import pages, view
 from agents.floor import without_connection
@@ -16,8 +16,6 @@ from tables.reps import CONNECTIONS_MAX, Connection, RepRow, rep_key
 
 def desk_up(turn: Turn, work: DeskUp) -> None:
     """A desk has connected."""
-    if rep_is_ahead(turn, work):
-        return
     row = turn.floor.rep(work.tenant, work.rep_id)
     mine = Connection(work.connection, work.gateway)
     others = tuple(one for one in row.connections if one.connection != work.connection)
@@ -29,7 +27,7 @@ def desk_down(turn: Turn, work: DeskDown) -> None:
     """A desk's connection has ended; its grace begins if it was the last."""
     row = turn.floor.rep(work.tenant, work.rep_id)
     left = without_connection(row, work.connection, turn.now)
-    if left is not row and not rep_is_ahead(turn, work):
+    if left is not row:
         turn.floor.save_rep(left)
 
 

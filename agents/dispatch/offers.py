@@ -10,7 +10,6 @@ from models.cases import HELD, Case
 from models.priority import first_of
 from models.records import Offered, Requeued
 from models.wire import CaseFrame, OfferFrame, Revoke
-from tables.cases import CASES
 
 RevokeReason = Literal["expired", "rejected", "away", "offline", "lost", "closed", "withdrawn"]
 RequeueReason = Literal["rejected", "expired", "away", "offline", "lost"]
@@ -62,8 +61,6 @@ def offer(turn: Turn, old: Case | None, case: Case, rep_id: str) -> None:
 
 def requeue(turn: Turn, case: Case, reason: RequeueReason) -> None:
     """Put a case that is held back into its queue, with its age."""
-    if turn.part.rows.is_ahead(CASES, case.case_id, turn.offset):
-        return
     rep_id = holder_of(case)
     back = cases.requeued(case, declined=reason in ("rejected", "expired"))
     turn.floor.save(case, back)

@@ -15,7 +15,6 @@ from models.labels import TRIAGE_RANK, at_least
 from models.records import Counted, Dropped, Joined, Opened, Understood
 from models.triage import final_triage
 from models.wire import Message
-from tables.cases import CASES
 
 
 def understood(turn: Turn, work: Understood) -> None:
@@ -78,8 +77,6 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
     triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=turn.now)
     due_at = rules.due_at(triage, post.platform, post.received_at, first=True)
     case_id = f"c{work.src[0]}-{work.src[1]}"
-    if turn.part.rows.is_ahead(CASES, case_id, turn.offset):
-        return
     case = Case(
         case_id=case_id,
         tenant=work.tenant,
@@ -140,8 +137,6 @@ def _tell_arrival(turn: Turn, kind: type[Opened] | type[Joined], work: Understoo
 
 
 def _join(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
-    if turn.part.rows.is_ahead(CASES, case.case_id, turn.offset):
-        return
     post = work.post
     wants = work.triage != "spam" and (work.labels.answer or TRIAGE_RANK[work.triage] >= TRIAGE_RANK["important"])
     changed = replace(
@@ -198,8 +193,6 @@ def _changed(turn: Turn, work: Understood) -> None:
     case_id = turn.floor.by_conversation.get((work.tenant, work.post.conversation_uri), "")
     case = turn.floor.open.get(case_id)
     deleted = work.action == "deleted"
-    if case is not None and turn.part.rows.is_ahead(CASES, case_id, turn.offset):
-        return
     if case is not None and any(entry.uri == work.post.object_uri for entry in case.thread):
         thread = tuple(
             replace(entry, text="" if deleted else work.post.text, deleted=deleted)

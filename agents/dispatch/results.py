@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from agents.dispatch.turn import Turn
 from models.wire import CommandError, Result
-from tables.reps import REPS, RESULTS_MAX, RepRow, rep_key
+from tables.reps import RESULTS_MAX, RepRow
 
 
 def is_known(turn: Turn, row: RepRow, work: Any) -> bool:
@@ -15,12 +15,7 @@ def is_known(turn: Turn, row: RepRow, work: Any) -> bool:
         if command_id == work.id:
             turn.address(work.tenant, work.rep_id, work.connection, result)
             return True
-    return rep_is_ahead(turn, work)  # Its result has left the row since.
-
-
-def rep_is_ahead(turn: Turn, work: Any) -> bool:
-    """Whether the rep's row already holds what this record changes."""
-    return turn.part.rows.is_ahead(REPS, rep_key(work.tenant, work.rep_id), turn.offset)
+    return False
 
 
 def tell_result(turn: Turn, work: Any, error: CommandError | None) -> None:

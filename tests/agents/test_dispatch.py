@@ -693,18 +693,6 @@ def test_a_closed_case_does_not_hide_the_open_one_of_its_conversation(floor: Ben
     assert [entry.id for entry in the_case(floor).thread] == ["x:2", "x:3"]
 
 
-def test_a_command_whose_result_is_remembered_has_changed_its_case(floor: Bench) -> None:
-    """A group is written in part: its rows of reps come after those of cases, whatever was set first."""
-    available(floor)
-    shown = offer_of(floor.feed(understood()))
-    floor.write()
-    floor.feed(r.SetPresence(NOW, "alster", "anna", "anna-1", "p2", "available"))
-    take(floor, shown)
-    keys = [key.split(b"|")[0] for key, _ in floor.part.rows.drain()]
-
-    assert keys == [b"case", b"rep", b"progress"]
-
-
 def test_influence_weighs_a_case_and_a_brand_can_switch_it_off(tmp_path: Path) -> None:
     loud = Author(handle="laut", followers=2_000_000)
     for switched_on, first in ((True, "x:2"), (False, "x:1")):
