@@ -6,15 +6,20 @@ from typing import Final, Literal
 
 from msgspec import Struct, field
 
-from models.labels import Triage
+from models.labels import Category, Subject, Triage
 from models.reps import RepProfile
 
 __all__ = [
     "ALWAYS",
     "DAYS",
     "Account",
+    "BotAnswer",
+    "BotRules",
     "Brand",
+    "IncidentRules",
     "Minutes",
+    "PeopleRules",
+    "Person",
     "PromiseKind",
     "RepProfile",
     "ServiceHours",
@@ -103,6 +108,53 @@ class Tone(Struct, frozen=True):
     """Put after an answer; ``{rep}`` stands for the rep's name."""
 
 
+class IncidentRules(Struct, frozen=True):
+    """When posts that say the same are one incident, and how fast its answer goes out."""
+
+    mode: Literal["off", "suggest", "group"] = "suggest"
+    """``suggest``: a supervisor is shown them and decides; ``group``: they leave the queue by themselves; ``off``: nothing."""
+    size: int = 10
+    """Authors, 2..1000, who must have written within the window before it is an incident."""
+    window_min: int = 60
+    """Minutes, 1..1440. Without a new post for so long, an incident is over."""
+    similarity: float = 0.6
+    """Share of the shingles that two texts have in common, 0.4..1, from which on they say the same."""
+    hold_min: int = 30
+    """Minutes, 1..1440, that grouped posts wait for their answer; then they go back to the queue with their age."""
+    variations_min: int = 3
+    """Wordings, 1..100, that an answer to more than so many posts must have: platforms take copies for spam."""
+    rate_per_min: int = 30
+    """Answers of the machine a minute and account, 1..6000, where the platform has no entry of its own."""
+    platforms: Mapping[str, int] = field(default_factory=lambda: {"x": 6})
+    """The same by platform. X takes 100 posts in 15 minutes from an account; reps need some of them."""
+
+
+class BotAnswer(Struct, frozen=True):
+    """What the bot answers by itself to one kind of post."""
+
+    category: Category
+    texts: Mapping[str, str]
+    """By language, ``de`` and ``en``; a post in a language without a text gets no answer."""
+    subject: Subject | None = None
+    """None: whatever it is about."""
+    above: float = 0.9
+    """Confidence of the category, 0.5..1, from which on it speaks; of the subject too where one is named."""
+
+
+class BotRules(Struct, frozen=True):
+    """What a brand lets a bot say."""
+
+    name: str = ""
+    """Shown with what it says, as in Bot Fenni."""
+    acknowledge: Mapping[str, str] = field(default_factory=dict)
+    """Text by language that tells a customer that a person will answer; none: nothing is acknowledged."""
+    acknowledge_above: float = 0.8
+    """Confidence of the category, 0..1, from which on it is acknowledged."""
+    acknowledge_categories: tuple[Category, ...] = ("technical", "faq", "complaint")
+    answers: tuple[BotAnswer, ...] = ()
+    """The first that fits speaks, before an acknowledgement."""
+
+
 class Brand(Struct, frozen=True):
     """One brand: the words it is watched by and the rules it is served by."""
 
@@ -137,6 +189,8 @@ class Brand(Struct, frozen=True):
     horizon_days: int = 7
     """Posts older than this are counted and open no case: an answer after a week helps nobody."""
     tone: Tone = Tone()
+    incidents: IncidentRules = IncidentRules()
+    bot: BotRules = BotRules()
 
 
 class Account(Struct, frozen=True):
@@ -155,6 +209,31 @@ class Account(Struct, frozen=True):
     """Code points that an answer may have; 0: no bound that we know."""
 
 
+class PeopleRules(Struct, frozen=True):
+    """What is remembered of authors, and when somebody who comes again goes sooner. Off unless the operator says so."""
+
+    on: bool = False
+    repeat_contacts: int = 2
+    """Earlier conversations with the same brand, 1..16, after which the next one counts as repeated."""
+    repeat_within_h: float = 24.0
+    """Hours, 1..720, that they may lie back."""
+    active_contacts: int = 10
+    """Conversations within ``keep_days``, 2..1000, from which on somebody is an active socializer."""
+    keep_days: int = 30
+    """Days, 1..400, without a contact after which an author is forgotten."""
+    authors_max: int = 100_000
+    """Authors remembered in a partition, 1..1,000,000: about 300 bytes each; the longest silent leave first."""
+
+
+class Person(Struct, frozen=True):
+    """A customer as the tenant's CRM knows one."""
+
+    crm_id: str
+    authors: tuple[str, ...] = ()
+    """Addresses of the customer's accounts on platforms (``author.uri``), or ``platform:handle``."""
+    vip: bool = False
+
+
 class Tenant(Struct, frozen=True):
     """One customer of the operator: brands that are served together by one set of reps."""
 
@@ -166,6 +245,8 @@ class Tenant(Struct, frozen=True):
     reps: tuple[RepProfile, ...] = ()
     """Those known from the configuration; others may sign in by token."""
     accounts: tuple[Account, ...] = ()
+    people: PeopleRules = PeopleRules()
+    persons: tuple[Person, ...] = ()
 
 
 def brand_of(tenant: Tenant, brand_id: str) -> Brand | None:

@@ -11,8 +11,9 @@ from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import Author
 
-CaseState = Literal["queued", "offered", "working", "awaiting_customer", "answered", "closed"]
-OPEN: Final = frozenset({"queued", "offered", "working", "awaiting_customer", "answered"})
+CaseState = Literal["queued", "offered", "working", "awaiting_customer", "answered", "automatic", "closed"]
+"""``automatic``: an incident or the bot sees to it; neither queued nor held by a rep."""
+OPEN: Final = frozenset({"queued", "offered", "working", "awaiting_customer", "answered", "automatic"})
 HELD: Final = frozenset({"offered", "working", "answered"})
 """States in which a case takes capacity of its rep."""
 
@@ -36,7 +37,8 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True):
 
     id: str
     at: int
-    by: Literal["customer", "rep"]
+    by: Literal["customer", "rep", "bot"]
+    """``bot``: what the bot says, and the answers of incidents, which a supervisor (``rep_id``) wrote once for all."""
     text: str = ""
     uri: str = ""
     status: AnswerStatus | None = None
@@ -45,6 +47,8 @@ class Entry(Struct, frozen=True, gc=False, omit_defaults=True):
     url: str = ""
     error: str = ""
     deleted: bool = False
+    ack: bool = False
+    """Of the bot's: it only says that the post has come, and answers nothing."""
 
 
 class Offer(Struct, frozen=True, gc=False):
@@ -54,6 +58,19 @@ class Offer(Struct, frozen=True, gc=False):
     rep_id: str
     offered_at: int
     expires_at: int
+
+
+class Known(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What was known of an author before a case: see ``models.people``."""
+
+    contacts: int = 0
+    """Earlier conversations, of the accounts that the CRM links too."""
+    last_at: int = 0
+    platforms: tuple[str, ...] = ()
+    active: bool = False
+    """An active socializer."""
+    crm_id: str = ""
+    vip: bool = False
 
 
 class Case(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -98,6 +115,12 @@ class Case(Struct, frozen=True, gc=False, omit_defaults=True):
     permalink: str = ""
     reply_until: int | None = None
     closed_at: int = 0
+    sketch: bytes = b""
+    """Of the text that opened it (``models.sketch``); empty where nothing is compared."""
+    incident_id: str = ""
+    """The incident that it belongs to."""
+    known: Known | None = None
+    """What was known of its author when it was opened."""
 
 
 def bounded(thread: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -76,7 +76,7 @@ def influence_of(
     Return an author's reach as the brand wants it counted.
 
     Args:
-        brand: Decides whether reach counts at all, and who is a VIP.
+        brand: Decides whether reach counts at all, and who is a VIP beside those whom the CRM marks.
         author: As the platform tells; every number may be None.
         platform: As in ``x``.
         now: Of the post's arrival, Unix ms; for the age of the account.
@@ -89,7 +89,7 @@ def influence_of(
     if not brand.influence:
         return Influence()
     parts = _parts(author, scales.get(platform, USUAL), now, metrics)
-    if author.handle and handle_key(author.handle) in _vip_keys(brand.vip):
+    if author.vip or (author.handle and handle_key(author.handle) in _vip_keys(brand.vip)):
         parts["vip"] = round(max(0.0, 1 - NEUTRAL - sum(parts.values())), 3)
     score = min(1.0, max(0.0, NEUTRAL + sum(parts.values())))
     return Influence(score=round(score, 3), parts=parts)

@@ -49,6 +49,10 @@ class Author(Struct, frozen=True, gc=False, omit_defaults=True):
     extra: dict[str, float] = {}
     is_bot: bool = False
     is_brand: bool = False
+    crm_id: Name = ""
+    """The brand's own number of this customer, where the sender knows it: only it links accounts of several platforms."""
+    vip: bool = False
+    """Marked by the brand's CRM."""
 
 
 class Mention(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -1,0 +1,174 @@
+"""
+Which posts say the same: near-duplicates within a sliding window, by brand, in bounded memory.
+
+Each text that is unlike all before it leads a group of its own; a later text joins the leader that it is most like, if it
+is like enough. It is compared with leaders only, so a group cannot drift from text to text. Leaders meet a new text in
+buckets of a few, keyed by bands of their sketches (``models.sketch``), so a post costs about ten microseconds however
+many leaders there are. A leader without a new post for a window is forgotten.
+
+What is counted are authors, not posts: one angry author with twenty posts is no incident.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from models.brands import IncidentRules
+from models.sketch import bands_of, similarity
+
+LEADERS_MAX: Final = (
+    20_000  # Of a partition, 2 KB each: five unlike posts a second for an hour. The longest silent leave.
+)
+BUCKET_MAX: Final = (
+    8  # Leaders of one band; the eldest leaves. Texts with a phrase in common fill one, not all sixteen.
+)
+SEEN_MAX: Final = 2_000  # Posts that a leader remembers: twice the largest size at which an incident is seen.
+MINUTE_MS: Final = 60_000
+
+BrandKey = tuple[str, str]
+"""Tenant, brand."""
+
+
+class Seen(NamedTuple):
+    """One post of a group."""
+
+    at: int
+    case_id: str
+    author: str
+
+
+class Leader(Struct, eq=False):
+    """A text, and the posts of the window that say the same."""
+
+    number: int
+    brand: BrandKey
+    sketch: bytes
+    last_at: int
+    seen: deque[Seen]
+    authors: Counter[str]
+    """Posts of the window by author."""
+    incident_id: str = ""
+    """The incident that it has become; also one that was dismissed: then it stays silent."""
+
+    def size(self) -> int:
+        """Return how many authors have written within the window."""
+        return len(self.authors)
+
+
+class Gathering:
+    """The leaders of one partition."""
+
+    def __init__(self, leaders_max: int = LEADERS_MAX) -> None:
+        self._leaders_max = leaders_max
+        self._leaders: OrderedDict[int, Leader] = OrderedDict()
+        """By number, the longest silent first."""
+        self._buckets: dict[BrandKey, dict[int, list[int]]] = {}
+        self._by_incident: dict[str, Leader] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._leaders)
+
+    def leaders(self) -> Iterator[Leader]:
+        """Yield all leaders, the longest silent first."""
+        return iter(self._leaders.values())
+
+    def find(self, brand: BrandKey, sketch: bytes, at: int, rules: IncidentRules) -> Leader | None:
+        """Return the living leader that a text is most like, the elder of two; None if it is like none."""
+        best: Leader | None = None
+        best_share = rules.similarity
+        for number in sorted(self._met(brand, sketch)):
+            leader = self._leaders[number]
+            if leader.last_at < at - rules.window_min * MINUTE_MS:
+                self._forget(leader)
+                continue
+            share = similarity(leader.sketch, sketch)
+            if share > best_share or (best is None and share == best_share):
+                best, best_share = leader, share
+        return best
+
+    def _met(self, brand: BrandKey, sketch: bytes) -> set[int]:
+        buckets = self._buckets.get(brand)
+        if not buckets or not sketch:
+            return set()
+        return {number for band in bands_of(sketch) for number in buckets.get(band, ())}
+
+    def add(
+        self, brand: BrandKey, sketch: bytes, seen: Seen, rules: IncidentRules, leader: Leader | None = None
+    ) -> Leader:
+        """
+        Put a post into its group, or let it lead one.
+
+        Args:
+            sketch: Not empty.
+            seen: Times do not fall from one post to the next.
+            leader: As ``find`` has given it; None: it leads.
+        """
+        if leader is None:
+            leader = self._lead(brand, sketch, seen.at)
+        self._leaders.move_to_end(leader.number)
+        leader.last_at = max(leader.last_at, seen.at)
+        leader.seen.append(seen)
+        leader.authors[seen.author] += 1
+        before = leader.last_at - rules.window_min * MINUTE_MS
+        while leader.seen[0].at < before or len(leader.seen) > SEEN_MAX:
+            _leave(leader.authors, leader.seen.popleft().author)
+        return leader
+
+    def found(self, brand: BrandKey, sketch: bytes, at: int, incident_id: str) -> Leader:
+        """Let an incident's text lead: of one that was rebuilt from its row, or whose leader has been forgotten."""
+        leader = self._by_incident.get(incident_id)
+        if leader is None:
+            leader = self._lead(brand, sketch, at)
+            self.mark(leader, incident_id)
+        return leader
+
+    def mark(self, leader: Leader, incident_id: str) -> None:
+        """Note that a group has become an incident."""
+        leader.incident_id = incident_id
+        self._by_incident[incident_id] = leader
+
+    def of(self, incident_id: str) -> Leader | None:
+        """Return the leader of an incident, if it lives."""
+        return self._by_incident.get(incident_id)
+
+    def end(self, incident_id: str) -> None:
+        """Forget an incident's group: what comes now begins anew."""
+        leader = self._by_incident.get(incident_id)
+        if leader is not None:
+            self._forget(leader)
+
+    def _lead(self, brand: BrandKey, sketch: bytes, at: int) -> Leader:
+        self._count += 1
+        leader = Leader(self._count, brand, sketch, at, deque(), Counter())
+        self._leaders[leader.number] = leader
+        buckets = self._buckets.setdefault(brand, {})
+        for band in bands_of(sketch):
+            bucket = buckets.setdefault(band, [])
+            bucket.append(leader.number)
+            if len(bucket) > BUCKET_MAX:
+                del bucket[0]
+        if len(self._leaders) > self._leaders_max:
+            self._forget(next(iter(self._leaders.values())))
+        return leader
+
+    def _forget(self, leader: Leader) -> None:
+        del self._leaders[leader.number]
+        self._by_incident.pop(leader.incident_id, None)
+        buckets = self._buckets[leader.brand]
+        for band in bands_of(leader.sketch):
+            bucket = buckets.get(band, [])
+            if leader.number in bucket:
+                bucket.remove(leader.number)
+            if not bucket:
+                buckets.pop(band, None)
+        if not buckets:
+            del self._buckets[leader.brand]
+
+
+def _leave(authors: Counter[str], author: str) -> None:
+    authors[author] -= 1
+    if not authors[author]:
+        del authors[author]
