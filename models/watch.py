@@ -62,10 +62,6 @@ class Sighting(Struct, frozen=True):
     """Ids of the tenant's other brands in the post: those addressed by a handle, then the rest, each as they come."""
     term: str = ""
     """The word as the configuration has it; for a near misspelling the name that was meant."""
-    start: int = -1
-    """Where it stands, in code points of the text's NFC form; -1 where only the platform says so."""
-    end: int = -1
-    """Behind its last code point; -1 as above."""
 
 
 class _Word(NamedTuple):
@@ -88,7 +84,6 @@ class _Hit(NamedTuple):
     length_neg: int
     """The longer word first: "Fennkom Mobil" before "Fennkom"."""
     brand: int
-    end: int
     term: str
 
 
@@ -160,29 +155,26 @@ class BrandWatch:
             hits += self._mentioned(mentions, len(folded))
         if not hits:
             return None
-        return self._sighting(text, hits, vetoed)
+        return self._sighting(hits, vetoed)
 
     def _mentioned(self, mentions: Sequence[str], after: int) -> Iterator[_Hit]:
         """Yield the brands that the platform says are mentioned; they stand behind the handles in the text."""
         for place, mention in enumerate(mentions):
             found = self._handles.get(handle_key(mention))
             if found is not None:
-                yield _Hit(0, after + place, 0, found[0], -1, found[1])
+                yield _Hit(0, after + place, 0, found[0], found[1])
 
-    def _sighting(self, text: str, hits: list[_Hit], vetoed: set[int]) -> Sighting | None:
+    def _sighting(self, hits: list[_Hit], vetoed: set[int]) -> Sighting | None:
         hits = sorted(hit for hit in hits if hit.rank == 0 or hit.brand not in vetoed)
         if not hits:
             return None
         first = hits[0]
         others = tuple(dict.fromkeys(hit.brand for hit in hits if hit.brand != first.brand))
-        start, end = (-1, -1) if first.end < 0 else _span_in(text, first.start, first.end)
         return Sighting(
             brand_id=self._ids[first.brand],
             addressed="keyword" if first.rank else "mention",
             others=tuple(self._ids[brand] for brand in others),
             term=first.term,
-            start=start,
-            end=end,
         )
 
 
@@ -231,9 +223,9 @@ def _judge(text: str, start: int, end: int, meanings: tuple[_Word, ...], hits: l
             vetoed.add(word.brand)
         elif word.kind == "handle":
             if _is_handle_end(text, end):
-                hits.append(_Hit(0, start, start - end, word.brand, end, word.term))
+                hits.append(_Hit(0, start, start - end, word.brand, word.term))
         elif not _is_in_handle(text, start, end):
-            hits.append(_Hit(1, start, start - end, word.brand, end, word.term))
+            hits.append(_Hit(1, start, start - end, word.brand, word.term))
 
 
 def _is_bound_left(text: str, start: int) -> bool:
@@ -261,18 +253,3 @@ def _is_in_handle(text: str, start: int, end: int) -> bool:
     if at == 0 or text[at - 1] != "@" or (at > 1 and text[at - 2].isalnum()):
         return False
     return at < start or text[end : end + 1] == "_"
-
-
-def _span_in(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the place of a span of the folded text in the text's NFC form."""
-    if text.isascii():
-        return start, end
-    text = unicodedata.normalize("NFC", text)
-    first, length = -1, 0
-    for at, char in enumerate(text):
-        if first < 0 and length >= start:
-            first = at
-        if length >= end:
-            return first, at
-        length += len(fold(char))
-    return (first if first >= 0 else len(text)), len(text)

@@ -11,7 +11,6 @@ from models.influence import Influence
 from models.windows import response_bucket
 from models.wire import BoardFrame
 from streams.codec import encode
-from tables.windows import QUARTERS
 from tests.builders import NOW, Bench, labels, told
 
 MINUTE = 60_000
@@ -169,17 +168,3 @@ def test_platforms_that_come_from_outside_are_bounded(board: Bench) -> None:
 @pytest.mark.parametrize(("wait_s", "bucket"), [(0.0, "0"), (1.0, "0"), (1.2, "1"), (3600.0, "85")])
 def test_log_buckets(wait_s: float, bucket: str) -> None:
     assert response_bucket(wait_s) == bucket
-
-
-def test_what_a_group_written_in_part_has_counted_is_not_counted_again(board: Bench) -> None:
-    events = [opened(), opened(NOW + MINUTE)]
-    board.feed(*events)
-    for key, value in board.part.rows.drain()[:2]:
-        assert value is not None
-        board.db.put(key, value)
-    board.offset = -1
-    board.part = board._open("again")
-    board.feed(*events)
-
-    assert frame(board, NOW + 2 * MINUTE).posts_1h == 2
-    assert sum(bucket.posts for bucket in board.part.index.rings[QUARTERS]["alster", "fennkom"].values()) == 2
