@@ -143,7 +143,7 @@ def test_the_first_named_comes_before_the_second() -> None:
 def test_the_platforms_mention_counts_though_the_text_is_silent() -> None:
     found = WATCH.find("Kranich fliegt wieder", mentions=["@someone", "@FENNKOM"])
 
-    assert found == Sighting("fennkom", "mention", ("kranich",), "Fennkom", -1, -1)
+    assert found == Sighting("fennkom", "mention", ("kranich",), "Fennkom")
     assert WATCH.find("hallo", mentions=["someone"]) is None
 
 
