@@ -19,9 +19,10 @@ from models.cases import HELD, Case, CaseState
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
 from models.priority import Head
+from models.promises import answer_promise, awaiting_answer, awaiting_customer, next_at
 from models.reps import RepProfile
 from models.routing import Ranked, Seat, choose_seat, ranked
-from models.sla import OpenHours, open_hours, promise_due_at
+from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
 from tables.reps import REPS, RepRow, rep_key
@@ -30,6 +31,8 @@ SEEN_MAX: Final = 500_000  # Post ids of a partition kept in memory: 72 hours at
 SOON_MS: Final = 15 * 60_000
 NOTHING_PROMISED_MS: Final = 24 * 3_600_000  # Where a brand promises nothing, a day orders the queue.
 
+Count = Counter[tuple[str, str]]
+"""By tenant and brand."""
 ClassKey = tuple[str, Triage, str, str]
 """Tenant, triage, brand, language: cases of one class differ for routing only by their age."""
 
@@ -40,11 +43,26 @@ class BrandRules(Struct, frozen=True):
     brand: Brand
     hours: OpenHours
 
-    def due_at(self, triage: Triage, platform: str, received_at: int, *, first: bool) -> int:
-        """Return when the next answer falls due."""
-        kind = "first_answer" if first else "next_answer"
-        due = promise_due_at(self.brand.service_level, kind, triage, platform, received_at, self.hours)  # type: ignore[arg-type]
-        return received_at + NOTHING_PROMISED_MS if due is None else due
+    def awaiting_answer(self, case: Case, *, first: bool) -> Case:
+        """Give a case that awaits an answer its promises and due time, by its triage and ``received_at``."""
+        promises = awaiting_answer(
+            case.promises,
+            self.brand.service_level,
+            self.hours,
+            case.triage,
+            case.platform,
+            case.received_at,
+            first=first,
+        )
+        if promises == case.promises:
+            promises = case.promises  # The same tuple says that there is nothing new to watch for.
+        answer = answer_promise(promises)
+        due_at = case.received_at + NOTHING_PROMISED_MS if answer is None else answer.due_at
+        return replace(case, promises=promises, due_at=due_at)
+
+    def awaiting_customer(self, case: Case, now: int) -> Case:
+        """Pause what is promised while the customer is awaited."""
+        return replace(case, promises=awaiting_customer(case.promises, now, self.hours))
 
 
 class House:
@@ -87,6 +105,8 @@ class Floor:
         """Seats by tenant, language, subject and brand, the best first; thrown away when somebody comes or goes."""
         self.offers: list[tuple[int, str, str]] = []
         """Heap of (expires_at, offer, case id)."""
+        self.notices: list[tuple[int, str]] = []
+        """Heap of (when something is to be told of a promise, case id); an entry is dead unless the case says so too."""
         self.resting: dict[CaseState, dict[str, int]] = {"answered": {}, "awaiting_customer": {}}
         """Cases that wait for somebody outside: case id -> when their thread last grew, the longest resting first."""
         self.closed: deque[tuple[int, str]] = deque()
@@ -144,6 +164,8 @@ class Floor:
 
     def _enter(self, case: Case, old: Case | None = None) -> None:
         self.open[case.case_id] = case
+        if case.promises and (old is None or old.promises is not case.promises):
+            self._watch(case)
         if old is None:
             self.by_conversation[case.tenant, case.conversation_uri] = case.case_id
         counts = self.counts.get((case.tenant, case.brand_id))
@@ -163,6 +185,23 @@ class Floor:
                 heapq.heappush(self.offers, (case.offer.expires_at, case.offer.offer, case.case_id))
         if state in self.resting:
             self.resting[state][case.case_id] = case.thread[-1].at
+
+    def _watch(self, case: Case) -> None:
+        """Note when there is something to tell of a case's promises."""
+        for promise in case.promises:
+            at = next_at(promise)
+            if at is not None:
+                heapq.heappush(self.notices, (at, case.case_id))
+
+    def due_notices(self, now: int, most: int) -> list[Case]:
+        """Take at most so many open cases off the heap of which something may be told."""
+        found: dict[str, Case] = {}
+        heap = self.notices
+        while heap and heap[0][0] <= now and len(found) < most:
+            case = self.open.get(heapq.heappop(heap)[1])
+            if case is not None:
+                found[case.case_id] = case
+        return list(found.values())
 
     def _queue(self, case: Case, old: Case | None) -> None:
         """Put a case into its class, unless it waits there already: else a talkative author would fill the heap."""
@@ -334,24 +373,25 @@ class Floor:
 
     # -- figures
 
-    def soon_and_late(
-        self, now: int
-    ) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]], dict[tuple[str, str], int]]:
-        """Return, by brand: open cases due soon, those late, and the arrival of the longest waiting queued one."""
-        soon: Counter[tuple[str, str]] = Counter()
-        late: Counter[tuple[str, str]] = Counter()
+    def soon_and_late(self, now: int) -> tuple[Count, Count, Count, dict[tuple[str, str], int]]:
+        """Return, by brand: open cases due soon, late, warned of, and the arrival of the longest waiting queued one."""
+        soon: Count = Counter()
+        late: Count = Counter()
+        warned: Count = Counter()
         oldest: dict[tuple[str, str], int] = {}
         for case in self.open.values():
+            key = (case.tenant, case.brand_id)
+            if any(promise.told == "warned" and not promise.paused_at for promise in case.promises):
+                warned[key] += 1
             if not case.awaits_answer:
                 continue
-            key = (case.tenant, case.brand_id)
             if case.due_at < now:
                 late[key] += 1
             elif case.due_at < now + SOON_MS:
                 soon[key] += 1
             if case.state == "queued":
                 oldest[key] = min(oldest.get(key, case.received_at), case.received_at)
-        return soon, late, oldest
+        return soon, late, warned, oldest
 
     def queued_by_triage(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return queued cases by triage, only those above 0."""

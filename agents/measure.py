@@ -98,6 +98,10 @@ class Unpublished(Other, frozen=True, gc=False, tag="unpublished"):
 class Closed(Other, frozen=True, gc=False, tag="closed"):
     """A case ended."""
 
+    tenant: str
+    brand_id: str
+    in_time: bool | None = None
+
 
 Event = (
     Opened
@@ -108,6 +112,8 @@ Event = (
     | Requeued
     | records.Answered
     | Unpublished
+    | records.Warned
+    | records.Breached
     | Closed
     | records.Gauges
     | records.Clock
@@ -181,6 +187,16 @@ class _Turn:
                 self._post(event)
             case records.Answered():
                 self._answer(event)
+            case records.Warned():
+                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+                    bucket.warned += 1
+            case records.Breached():
+                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+                    bucket.breached += 1
+            case Closed(in_time=bool(in_time)):
+                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+                    bucket.resolved += 1
+                    bucket.resolved_in_time += in_time
             case records.Gauges():
                 self._standing[event.tenant, event.brand_id] = Standing(
                     queued=event.queued,
@@ -189,6 +205,7 @@ class _Turn:
                     awaiting_customer=event.awaiting_customer,
                     due_soon=event.due_soon,
                     late=event.late,
+                    warned=event.warned,
                     oldest_at=event.oldest_at,
                     reps=event.reps,
                 )

@@ -16,6 +16,7 @@ __all__ = [
     "BotAnswer",
     "BotRules",
     "Brand",
+    "DayHours",
     "IncidentRules",
     "Minutes",
     "PeopleRules",
@@ -31,6 +32,7 @@ __all__ = [
     "handle_key",
     "handles_used_twice",
     "level_on",
+    "minutes_of",
     "promised_min",
     "rep_of",
     "shifts_that_overlap",
@@ -49,6 +51,8 @@ class Minutes(Struct, frozen=True):
     urgent: float | None = None
     important: float | None = None
     less: float | None = None
+    warn_before: float | None = None
+    """Minutes of service time before the due time at which to warn; None: after the level's share of the time."""
 
 
 FIRST_ANSWER: Final = Minutes(at_once=5.0, urgent=15.0, important=60.0, less=240.0)
@@ -81,6 +85,17 @@ class Shift(Struct, frozen=True, order=True):
     """Minutes after the midnight that began the day, above ``start_min``; above 1440 it ends on the next day."""
 
 
+class DayHours(Struct, frozen=True, order=True):
+    """The hours of one date, in the place of its weekday's."""
+
+    day: str
+    """As in 2026-12-24, or 12-24 for every year; the first goes before the second, both before holidays."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """Sorted (start, end) in minutes as a shift has them; none of them overlap. Empty: nobody is there."""
+    usual: bool = False
+    """The weekday's hours hold, though it be a holiday; ``spans`` is then empty."""
+
+
 class ServiceHours(Struct, frozen=True):
     """When people are there. ``models.sla.open_hours`` turns it into instants."""
 
@@ -90,6 +105,10 @@ class ServiceHours(Struct, frozen=True):
     """Sorted; none of them overlap. Empty only where ``always`` holds."""
     holidays: tuple[str, ...] = ()
     """ISO dates, sorted, on which nobody is there from midnight to midnight in ``zone``."""
+    regions: tuple[str, ...] = ()
+    """Countries or their subdivisions whose public holidays are kept too, as in DE-BY; see ``models.calendars``."""
+    exceptions: tuple[DayHours, ...] = ()
+    """Dates with other hours, sorted."""
     always: bool = False
     """Open at all times; the other fields are then not looked at."""
 
@@ -274,11 +293,17 @@ def promised_min(level: ServiceLevel, kind: PromiseKind, triage: Triage, platfor
     """
     if triage == "spam":
         return None
-    here = level_on(level, platform)
-    minutes = here.resolution if kind == "resolution" else here.first_answer
-    if kind == "next_answer" and here.next_answer is not None:
-        minutes = here.next_answer
+    minutes = minutes_of(level_on(level, platform), kind)
     return None if minutes is None else _of_triage(minutes, triage)
+
+
+def minutes_of(level: ServiceLevel, kind: PromiseKind) -> Minutes | None:
+    """Return the minutes of one kind of promise on a level; None where it is not given at all."""
+    if kind == "resolution":
+        return level.resolution
+    if kind == "next_answer" and level.next_answer is not None:
+        return level.next_answer
+    return level.first_answer
 
 
 def _of_triage(minutes: Minutes, triage: Literal["less", "important", "urgent", "at_once"]) -> float | None:

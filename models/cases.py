@@ -10,6 +10,7 @@ from models.errors import IllegalTransition
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import Author
+from models.promises import Promises
 
 CaseState = Literal["queued", "offered", "working", "awaiting_customer", "answered", "automatic", "closed"]
 """``automatic``: an incident or the bot sees to it; neither queued nor held by a rep."""
@@ -121,6 +122,8 @@ class Case(Struct, frozen=True, gc=False, omit_defaults=True):
     """The incident that it belongs to."""
     known: Known | None = None
     """What was known of its author when it was opened."""
+    promises: Promises = ()
+    """To answer and to resolve, with their due times; ``due_at`` is the order's, also where nothing is promised."""
 
 
 def bounded(thread: tuple[Entry, ...]) -> tuple[Entry, ...]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from models.brands import PromiseKind
 from models.cases import Case
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
@@ -365,7 +366,36 @@ class Unpublished(Struct, frozen=True, gc=False, tag="unpublished"):
     error: str
 
 
-class Closed(Struct, frozen=True, gc=False, tag="closed"):
+class Warned(Struct, frozen=True, gc=False, tag="warned", omit_defaults=True):
+    """A promise will soon be broken; once a promise."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    promise: PromiseKind
+    due_at: int
+    triage: Triage
+    rep_id: str = ""
+    """Who holds the case; "": nobody."""
+
+
+class Breached(Struct, frozen=True, gc=False, tag="breached", omit_defaults=True):
+    """A promise is broken: its due time has passed without what was promised; once a promise."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    promise: PromiseKind
+    due_at: int
+    triage: Triage
+    rep_id: str = ""
+
+
+class Closed(Struct, frozen=True, gc=False, tag="closed", omit_defaults=True):
     """A case is closed; the event carries the whole of it."""
 
     at: int
@@ -374,6 +404,8 @@ class Closed(Struct, frozen=True, gc=False, tag="closed"):
     brand_id: str
     case_id: str
     case: Case
+    in_time: bool | None = None
+    """Whether the promise to resolve it was kept; None: there was none."""
 
 
 class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
@@ -391,6 +423,8 @@ class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
     due_soon: int = 0
     """Open and due within 15 minutes."""
     late: int = 0
+    warned: int = 0
+    """Open cases with a promise that was warned of and is not broken."""
     oldest_at: int = 0
     """Arrival of the longest waiting queued case; 0 if none waits."""
     reps: dict[str, int] = {}
@@ -404,7 +438,21 @@ class Clock(Struct, frozen=True, gc=False, tag="clock"):
     src: Src
 
 
-CaseEvent = Opened | Joined | Counted | Offered | Accepted | Requeued | Answered | Unpublished | Closed | Gauges | Clock
+CaseEvent = (
+    Opened
+    | Joined
+    | Counted
+    | Offered
+    | Accepted
+    | Requeued
+    | Answered
+    | Unpublished
+    | Warned
+    | Breached
+    | Closed
+    | Gauges
+    | Clock
+)
 
 
 # -- dead letters -------------------------------------------------------------------------------------------------

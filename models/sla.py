@@ -13,7 +13,8 @@ from itertools import accumulate
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from models.brands import PromiseKind, ServiceHours, ServiceLevel, promised_min
+from models.brands import PromiseKind, ServiceHours, ServiceLevel, level_on, minutes_of, promised_min
+from models.calendars import Calendar
 from models.labels import Triage
 
 MINUTE_MS: Final = 60_000
@@ -44,9 +45,8 @@ class OpenHours:
         if not hours.always and not hours.week:
             raise ValueError("service hours without a shift never open; wanted shifts, or always=True")
         self.always = hours.always
-        self._hours = hours
         self._zone = ZoneInfo(hours.zone)
-        self._holidays = frozenset(date.fromisoformat(day) for day in hours.holidays)
+        self._calendar = Calendar(hours)
         self._first_day = self._last_day = 0
         self._from = self._to = 0
         self._starts: list[int] = []
@@ -80,6 +80,22 @@ class OpenHours:
         if not (self._from <= low and high < self._to):
             self._cover(low, high)
         return self._passed(to_at) - self._passed(from_at)
+
+    def before(self, at: int, wait_ms: int) -> int:
+        """Return the earliest instant with ``wait_ms`` of open time between it and ``at``; ``due_at`` the other way."""
+        if self.always:
+            return at - wait_ms
+        if wait_ms <= 0:
+            return at
+        while True:
+            if not self._from <= at < self._to:
+                self._cover(at, at)
+            target = self._passed(at) - wait_ms
+            if target > 0:
+                break
+            self._cover(self._from - _DAYS_AT_ONCE * _DAY_MS, at)
+        index = bisect_left(self._before, target) - 1
+        return self._starts[index] + target - self._before[index]
 
     def is_open(self, now: int) -> bool:
         """Return whether people are there; at the instant of opening they are, at that of closing no longer."""
@@ -121,21 +137,12 @@ class OpenHours:
         self._before = list(accumulate((end - start for start, end in spans), initial=0))
 
     def _spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the openings of days ``first`` to ``last`` (since 1970); a shift over midnight as two."""
-        by_weekday: list[list[tuple[int, int]]] = [[] for _ in range(7)]
-        for shift in self._hours.week:
-            by_weekday[shift.weekday].append((shift.start_min, min(shift.end_min, 1440)))
-            if shift.end_min > 1440:
-                by_weekday[(shift.weekday + 1) % 7].append((0, shift.end_min - 1440))
-        for number in range(first, last):
-            day = _EPOCH + timedelta(days=number)
-            if day in self._holidays:
-                continue
-            for start_min, end_min in by_weekday[day.weekday()]:
-                start = _instant(day, start_min, self._zone, fold=0)
-                end = _instant(day, end_min, self._zone, fold=1)
-                if start < end:
-                    yield start, end
+        """Yield the openings of days ``first`` to ``last`` (since 1970) as instants; a shift over midnight as two."""
+        for day, (start_min, end_min) in self._calendar.spans(first, last):
+            start = _instant(day, start_min, self._zone, fold=0)
+            end = _instant(day, end_min, self._zone, fold=1)
+            if start < end:
+                yield start, end
 
 
 def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -161,17 +168,25 @@ def _instant(day: date, minute: int, zone: ZoneInfo, fold: int) -> int:
         day: The date.
         minute: After its midnight, 0..1440.
         zone: Whose wall time it is.
-        fold: Which of two, where clocks repeat the hour: openings take the first (0), closings the second (1), so that
-            a shift which meets the repeated hour covers it whole. A time that clocks skip is the instant of the skip.
+        fold: Which of two, where clocks repeat the hour: openings take the first (0), closings the second (1), so that a
+            shift which meets the repeated hour covers it whole; one that ends as it begins does not meet it. A time
+            that clocks skip is the instant of the skip.
     """
     wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
-    local = wall.replace(tzinfo=zone, fold=fold)
-    offset = local.utcoffset() or timedelta()
-    other = local.replace(fold=1 - fold).utcoffset() or timedelta()
-    utc = wall - offset
-    if offset != other and utc.astimezone(zone).replace(tzinfo=UTC) != wall:
-        utc = _skip(wall - max(offset, other), wall - min(offset, other), zone)
-    return int(utc.timestamp() * 1000)
+    early, late = _offsets(wall, zone)
+    if early == late:
+        return int((wall - early).timestamp() * 1000)
+    if early < late:  # Clocks go forward over this time: before the skip the smaller offset holds.
+        return int(_skip(wall - late, wall - early, zone).timestamp() * 1000)
+    repeated = fold == 1 and early != _offsets(wall - timedelta(seconds=1), zone)[1]
+    return int((wall - (late if repeated else early)).timestamp() * 1000)
+
+
+def _offsets(wall: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
+    """Return the offsets of a wall time's first and second reading; they differ where clocks are set."""
+    local = wall.replace(tzinfo=zone)
+    first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
+    return first or timedelta(), second or timedelta()
 
 
 def _skip(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
@@ -219,22 +234,21 @@ def promise_due_at(
     return None if minutes is None else due_at(received_at, minutes, hours)
 
 
-def warn_at(received_at: int, due: int, level: ServiceLevel, hours: OpenHours) -> int:
-    """Return when to warn of a breach: after the level's share of the service time between arrival and due."""
-    wait_ms = business_ms(received_at, due, hours)
-    return hours.due_at(received_at, max(0, round(wait_ms * level.warn_share)))
-
-
-def moved_by_pause(due: int, paused_at: int, resumed_at: int, hours: OpenHours) -> int:
+def warn_at(since: int, span_ms: int, level: ServiceLevel, kind: PromiseKind, platform: str, hours: OpenHours) -> int:
     """
-    Return a due time moved by the service time that passed while the customer was awaited.
+    Return when to warn of a breach.
 
     Args:
-        due: The due time before the pause. One that had passed already stays as it is: a pause mends no breach.
-        paused_at: Start of the pause, Unix ms.
-        resumed_at: Its end, not before ``paused_at``.
+        since: What the promise counts from, Unix ms.
+        span_ms: Service time that was promised. Of a promise with ``warn_before`` as much of it passes before the warning
+            as leaves so many minutes; of others the level's share. A warning never comes before ``since``.
+        level: Of the brand.
+        kind: Of promise.
+        platform: Where it was posted.
         hours: Of the brand.
     """
-    if due <= paused_at:
-        return due
-    return hours.due_at(resumed_at, business_ms(paused_at, due, hours))
+    here = level_on(level, platform)
+    minutes = minutes_of(here, kind)
+    before = None if minutes is None else minutes.warn_before
+    wait_ms = span_ms * here.warn_share if before is None else span_ms - before * MINUTE_MS
+    return hours.due_at(since, max(0, round(wait_ms)))

@@ -37,6 +37,12 @@ class Bucket(Struct):
     answered: int = 0
     """First answers to a customer's post, at the minute of the answer."""
     in_time: int = 0
+    warned: int = 0
+    breached: int = 0
+    """Promises of any kind."""
+    resolved: int = 0
+    """Cases closed with a promise to resolve them."""
+    resolved_in_time: int = 0
     responses: dict[str, int] = field(default_factory=dict)
     """First answers by log bucket of their wait."""
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -51,6 +57,10 @@ class Bucket(Struct):
             counted=self.counted,
             answered=self.answered,
             in_time=self.in_time,
+            warned=self.warned,
+            breached=self.breached,
+            resolved=self.resolved,
+            resolved_in_time=self.resolved_in_time,
             responses=dict(self.responses),
             labels={label: dict(values) for label, values in self.labels.items()},
         )
@@ -97,6 +107,10 @@ def merged(buckets: Iterable[Bucket]) -> Bucket:
         total.counted += bucket.counted
         total.answered += bucket.answered
         total.in_time += bucket.in_time
+        total.warned += bucket.warned
+        total.breached += bucket.breached
+        total.resolved += bucket.resolved
+        total.resolved_in_time += bucket.resolved_in_time
         _add(total.responses, bucket.responses)
         for label, values in bucket.labels.items():
             _add(total.labels.setdefault(label, {}), values)
@@ -117,6 +131,7 @@ class Standing(Struct, frozen=True, omit_defaults=True):
     awaiting_customer: int = 0
     due_soon: int = 0
     late: int = 0
+    warned: int = 0
     oldest_at: int = 0
     reps: dict[str, int] = {}
 
@@ -149,8 +164,13 @@ def frame_of(
         awaiting_customer=standing.awaiting_customer,
         due_soon=standing.due_soon,
         late=standing.late,
+        warned=standing.warned,
         oldest_at=standing.oldest_at,
         reps=standing.reps,
+        warned_1h=last.warned,
+        breached_1h=last.breached,
+        resolved_1h=last.resolved,
+        share_resolved_in_time_1h=round(last.resolved_in_time / last.resolved, 4) if last.resolved else None,
         posts_1h=last.posts,
         cases_1h=last.cases,
         answered_1h=last.answered,

@@ -10,10 +10,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from models.brands import PromiseKind
 from models.cases import CaseState, Entry
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import Author
+from models.promises import Promises
 from models.records import PresenceState
 
 SUBPROTOCOL: Final = "zuruf.desk.v1"
@@ -150,6 +152,8 @@ class CaseView(Struct, frozen=True, gc=False, omit_defaults=True):
     reply_until: int | None = None
     text_max: int = 0
     """Code points that the platform allows in an answer; 0 if it sets no bound that we know."""
+    promises: Promises = ()
+    """Those that run or are paused; of each when it is due and when a warning comes."""
 
 
 class Welcome(Struct, frozen=True, gc=False, tag="welcome", omit_defaults=True):
@@ -208,6 +212,19 @@ class Message(Struct, frozen=True, gc=False, tag="message"):
     due_at: int
     triage: Triage
     entry: Entry
+    promises: Promises = ()
+
+
+class Notice(Struct, frozen=True, gc=False, tag="notice"):
+    """A promise of a case that this rep holds will soon be broken, or is; once each. The case's version stays."""
+
+    epoch: int
+    seq: int
+    ts: int
+    case_id: str
+    promise: PromiseKind
+    stage: Literal["warned", "breached"]
+    due_at: int
 
 
 class Publish(Struct, frozen=True, gc=False, tag="publish", omit_defaults=True):
@@ -283,6 +300,7 @@ ServerFrame = (
     | Revoke
     | CaseFrame
     | Message
+    | Notice
     | Publish
     | PresenceFrame
     | Snapshot
@@ -291,7 +309,7 @@ ServerFrame = (
     | Heartbeat
     | Board
 )
-DeskFrame = OfferFrame | Revoke | CaseFrame | Message | Publish | PresenceFrame | Snapshot | Result
+DeskFrame = OfferFrame | Revoke | CaseFrame | Message | Notice | Publish | PresenceFrame | Snapshot | Result
 
 
 class DeskEvent(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -336,8 +354,16 @@ class BoardFrame(Struct, frozen=True, gc=False, omit_defaults=True):
     awaiting_customer: int = 0
     due_soon: int = 0
     late: int = 0
+    warned: int = 0
+    """Open cases with a promise that was warned of and is not broken."""
     oldest_at: int = 0
     reps: dict[str, int] = {}
+    warned_1h: int = 0
+    breached_1h: int = 0
+    """Promises that were warned of, or broken, in the last hour: to answer and to resolve."""
+    resolved_1h: int = 0
+    """Cases closed that were promised to be resolved by some time."""
+    share_resolved_in_time_1h: float | None = None
     posts_1h: int = 0
     cases_1h: int = 0
     answered_1h: int = 0

@@ -3,8 +3,9 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from models.brands import (
     DAYS,
     Account,
     Brand,
+    DayHours,
     Minutes,
     ServiceHours,
     ServiceLevel,
@@ -25,6 +27,7 @@ from models.brands import (
     handles_used_twice,
     shifts_that_overlap,
 )
+from models.calendars import is_region, regions
 from models.errors import Misconfigured
 from models.labels import LANGUAGES, SUBJECTS
 from models.reps import CAPACITY_DEFAULT, CAPACITY_MAX, LEVEL_MAX, LEVEL_MIN, SKILL_KINDS, RepProfile
@@ -40,10 +43,14 @@ URL_CHARS_MAX: Final = 2_000
 WORDS_MAX: Final = 1_000  # Of one list of one brand: all of them stand in one automaton in memory.
 WORD_CHARS_MAX: Final = 100
 MINUTES_MAX: Final = 365 * 24 * 60.0  # A promise of more than a year of service time is a slip of the pen.
+DATES_MAX: Final = 1_000  # Of one brand: more than two a week for nine years.
+DAYS_IN_ROW_MAX: Final = 366
+SPAN_YEARS_MAX: Final = 5  # A promise that these hours take longer to keep is a slip of the pen.
 TRIAGES_PROMISED: Final = ("at_once", "urgent", "important", "less")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_YEARLY = re.compile(r"\d\d-\d\d")
 _SPAN = re.compile(r"(\d\d?):(\d\d)\s*-\s*(\d\d?):(\d\d)")
 
 
@@ -251,6 +258,7 @@ def _brand(keys: Keys) -> Brand:
         bot=bot_rules(keys),
     )
     keys.done()
+    _check_reach(keys, brand.service_level, brand.hours)
     return brand
 
 
@@ -326,19 +334,50 @@ def _whole_table(table: Keys, base: Minutes) -> Minutes:
 def _minutes(table: Keys, base: Minutes) -> Minutes:
     """Read the four keys ``<triage>_min``; a key of that form with another word names the triages there are."""
     for name in table.names():
-        if name.endswith("_min") and name.removesuffix("_min") not in TRIAGES_PROMISED:
+        if name.endswith("_min") and name.removesuffix("_min") not in (*TRIAGES_PROMISED, "warn_before"):
             near = get_close_matches(name, [f"{triage}_min" for triage in TRIAGES_PROMISED], n=1, cutoff=0.0)
             known = ", ".join(f"{triage}_min" for triage in TRIAGES_PROMISED)
             raise Misconfigured(
                 f"{table.file}: {table.key(name)}: unknown triage; did you mean {near[0]}? Promised are {known}"
             )
     given = {triage: _one_minutes(table, f"{triage}_min") for triage in TRIAGES_PROMISED}
-    return Minutes(
+    minutes = Minutes(
         at_once=base.at_once if given["at_once"] is None else given["at_once"],
         urgent=base.urgent if given["urgent"] is None else given["urgent"],
         important=base.important if given["important"] is None else given["important"],
         less=base.less if given["less"] is None else given["less"],
+        warn_before=_one_minutes(table, "warn_before_min") or base.warn_before,
     )
+    _check_warning(table, minutes)
+    return minutes
+
+
+def _check_warning(table: Keys, minutes: Minutes) -> None:
+    """Refuse a warning that would come at the arrival itself: it says nothing."""
+    shortest = min((value for _, value in _promised(minutes)), default=None)
+    if minutes.warn_before is not None and shortest is not None and minutes.warn_before >= shortest:
+        meant = f"less than the shortest promise here, {shortest:g} minutes"
+        raise Misconfigured.at(table.file, table.key("warn_before_min"), minutes.warn_before, meant)
+
+
+def _promised(minutes: Minutes) -> list[tuple[str, float]]:
+    """Return the triages that are promised something, with the minutes."""
+    given = ((triage, getattr(minutes, triage)) for triage in TRIAGES_PROMISED)
+    return [(triage, value) for triage, value in given if value is not None]
+
+
+def _check_reach(keys: Keys, level: ServiceLevel, hours: ServiceHours) -> None:
+    """Refuse a promise that so few hours a week take years to keep."""
+    week_min = 7 * 1440 if hours.always else sum(shift.end_min - shift.start_min for shift in hours.week)
+    for where, here in [("", level), *((f".platforms.{name}", one) for name, one in level.platforms.items())]:
+        tables = {"": here.first_answer, ".next_answer": here.next_answer, ".resolution": here.resolution}
+        for name, minutes in tables.items():
+            for triage, value in _promised(minutes) if minutes is not None else ():
+                weeks = value / week_min
+                if weeks > SPAN_YEARS_MAX * 52:
+                    key = keys.key(f"service_level{where}{name}.{triage}_min")
+                    meant = f"at most what is open in {SPAN_YEARS_MAX} years; of these hours it is {weeks / 52:.0f}"
+                    raise Misconfigured.at(keys.file, key, value, meant)
 
 
 def _one_minutes(table: Keys, name: str) -> float | None:
@@ -364,16 +403,17 @@ def _hours(keys: Keys) -> ServiceHours:
     _check_zone(table, zone)
     week: list[Shift] = []
     for name in table.names():
-        if name not in ("zone", "holidays"):
+        if name not in ("zone", "holidays", "exceptions"):
             week += _day(table, name)
-    holidays = _holidays(table)
+    dates, keeps = _holidays(table)
+    exceptions = _exceptions(table)
     table.done()
     if not week:
         keys.fail("hours", 'at least one day, as in mon-fri = "08:00-20:00"')
     clash = shifts_that_overlap(week)
     if clash is not None:
         keys.fail("hours", "shifts that do not overlap", found=" and ".join(map(_shown, clash)))
-    return ServiceHours(zone=zone, week=tuple(sorted(week)), holidays=holidays)
+    return ServiceHours(zone=zone, week=tuple(sorted(week)), holidays=dates, regions=keeps, exceptions=exceptions)
 
 
 def _check_zone(table: Keys, zone: str) -> None:
@@ -387,8 +427,8 @@ def _day(table: Keys, name: str) -> list[Shift]:
     """Read ``mon = "08:00-20:00"``, ``mon-fri = [...]`` or ``sat, sun = ...``."""
     days = _days_of(name)
     if not days:
-        near = get_close_matches(name, [*DAYS, "zone", "holidays"], n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else "wanted zone, holidays,"
+        near = get_close_matches(name, [*DAYS, "zone", "holidays", "exceptions"], n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else "wanted zone, holidays, exceptions."
         raise Misconfigured(f"{table.file}: {table.key(name)}: unknown key; {hint} Days are {' '.join(DAYS)}, mon-fri")
     value = table.raw(name)
     spans = [value] if isinstance(value, str) else value
@@ -427,14 +467,33 @@ def _shown(shift: Shift) -> str:
     return f"{DAYS[shift.weekday]} {times}"
 
 
-def _holidays(table: Keys) -> tuple[str, ...]:
-    """Read dates, as TOML dates or as ISO texts."""
+def _holidays(table: Keys) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Read dates, as TOML dates or as ISO texts, and regions whose public holidays are kept."""
     value = table.raw("holidays")
     if value is None:
-        return ()
-    if not isinstance(value, list):
-        table.fail("holidays", "a list of dates, as in [2026-12-25]")
-    return tuple(sorted({_holiday(table, index, one) for index, one in enumerate(value)}))
+        return (), ()
+    if not isinstance(value, list) or len(value) > DATES_MAX:
+        table.fail("holidays", f'a list of at most {DATES_MAX} dates and regions, as in ["DE-BY", 2026-12-24]')
+    dates: set[str] = set()
+    keeps: set[str] = set()
+    for index, one in enumerate(value):
+        if isinstance(one, str) and one[:1].isalpha():
+            keeps.add(_region(table, index, one))
+        else:
+            dates.add(_holiday(table, index, one))
+    return tuple(sorted(dates)), tuple(sorted(keeps))
+
+
+def _region(table: Keys, index: int, found: str) -> str:
+    """Return a region as the library of holidays writes it; a wrong one is answered with the nearest."""
+    if is_region(found):
+        return found
+    country = found.partition("-")[0].upper()
+    known = [f"{country}-{part}" for part in regions().get(country, ())] or list(regions())
+    near = get_close_matches(found, [country, *known] if country in regions() else known, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    shown = f"; of {country} there are {' '.join(regions()[country])}" if regions().get(country) and not near else ""
+    table.fail(f"holidays[{index}]", f"a date, or a region as in DE or DE-BY{hint}{shown}", found=found)
 
 
 def _holiday(table: Keys, index: int, found: object) -> str:
@@ -443,7 +502,57 @@ def _holiday(table: Keys, index: int, found: object) -> str:
         return found.isoformat() if type(found) is date else date.fromisoformat(str(found)).isoformat()
     except ValueError as error:
         key = table.key(f"holidays[{index}]")
-        raise Misconfigured.at(table.file, key, found, "a date, as in 2026-12-25") from error
+        raise Misconfigured.at(table.file, key, found, "a date, as in 2026-12-25, or a region, as in DE-BY") from error
+
+
+def _exceptions(table: Keys) -> tuple[DayHours, ...]:
+    """Read the table of dates with other hours: ``2026-12-24 = "08:00-12:00"``, ``12-31 = "closed"``, ``A/B = ...``."""
+    given = table.table("exceptions")
+    if given is None:
+        return ()
+    found: dict[str, DayHours] = {}
+    for name in given.names():
+        spans, usual = _hours_of_day(given, name)
+        for day in _dates_of(given, name):
+            if found.setdefault(day, DayHours(day, spans, usual)) != DayHours(day, spans, usual):
+                raise Misconfigured(f"{given.file}: {given.key(name)}: {day} has other hours already, wanted one rule")
+    if len(found) > DATES_MAX:
+        table.fail("exceptions", f"at most {DATES_MAX} dates", found=len(found))
+    return tuple(sorted(found.values()))
+
+
+def _dates_of(given: Keys, name: str) -> list[str]:
+    """Return the dates that a key names: one, one of every year, or all from one to another."""
+    first, slash, last = name.partition("/")
+    try:
+        if _YEARLY.fullmatch(name):
+            date.fromisoformat(f"2000-{name}")  # A leap year: 02-29 is a date of some years.
+            return [name]
+        start = date.fromisoformat(first)
+        days = (date.fromisoformat(last) - start).days if slash else 0
+    except ValueError:
+        start, days = date.min, -1
+    if not 0 <= days < DAYS_IN_ROW_MAX or start.isoformat() != first:
+        meant = (
+            f"a date (2026-12-24), one of every year (12-24), or up to {DAYS_IN_ROW_MAX} days (2026-12-27/2026-12-30)"
+        )
+        raise Misconfigured(f"{given.file}: {given.key(name)}: found {name!r}, wanted {meant}")
+    return [(start + timedelta(days=step)).isoformat() for step in range(days + 1)]
+
+
+def _hours_of_day(given: Keys, name: str) -> tuple[tuple[tuple[int, int], ...], bool]:
+    """Return the openings of an exception, and whether its weekday's hold."""
+    value = given.raw(name)
+    if value in ("closed", "usual"):
+        return (), value == "usual"
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        given.fail(name, '"closed", "usual" (open though a holiday), hours as in "08:00-12:00", or a list of them')
+    spans = sorted(_span(given, name, text) for text in texts)
+    for (_, end), (start, _) in pairwise(spans):
+        if start < end:
+            given.fail(name, "hours that do not overlap")
+    return tuple(spans), False
 
 
 # -- reps -----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from agents.dispatch.offers import match
+from agents.dispatch.promises import noticed, tell_closed
 from agents.dispatch.turn import Turn
 from models import cases
 from models.cases import Case, Entry
-from models.records import Answered, Closed, Published, Sending, Unpublished
+from models.promises import answer_promise, answered, is_kept
+from models.records import Answered, Published, Sending, Unpublished
 from models.wire import Publish
 
 
@@ -50,13 +52,15 @@ def _answer_is(turn: Turn, work: Sending | Published, status: Any, url: str = ""
         ),
     )
     if changed.state == "closed" and case.state != "closed":
-        _tell_closed(turn, changed)
+        tell_closed(turn, changed)
     match(turn, case.tenant)
 
 
 def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
     if case.state == "closed":
         return changed
+    changed = noticed(turn, changed, warns=False)
+    promise = answer_promise(changed.promises)
     turn.event(
         case.tenant,
         Answered(
@@ -69,7 +73,7 @@ def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
             answer_id=entry.id,
             first=case.awaits_answer,
             wait_s=max(0, turn.now - case.received_at) / 1000,
-            in_time=turn.now <= case.due_at,
+            in_time=is_kept(promise, turn.now) if promise is not None else turn.now <= case.due_at,
             triage=case.triage,
         ),
     )
@@ -78,14 +82,21 @@ def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
     later = next((one for one in case.thread[place:] if one.by == "customer" and not one.deleted), None)
     if later is not None:
         return _still_waiting(turn, changed, later.at)
-    return cases.published(changed, turn.now)
+    done = cases.published(changed, turn.now)
+    rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
+    if done.state == "awaiting_customer" and rules is not None:
+        return rules.awaiting_customer(done, turn.now)
+    return replace(done, promises=answered(done.promises))
 
 
 def _still_waiting(turn: Turn, case: Case, since: int) -> Case:
     """The answer is out, and the customer has written since: waiting counts from there, so that it counts once."""
     rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
-    due_at = rules.due_at(case.triage, case.platform, since, first=False) if rules is not None else case.due_at
-    moved = replace(case, awaits_answer=True, received_at=since, due_at=due_at, version=case.version + 1)
+    moved = replace(
+        case, awaits_answer=True, received_at=since, promises=answered(case.promises), version=case.version + 1
+    )
+    if rules is not None:
+        moved = rules.awaiting_answer(moved, first=False)
     return moved if cases.is_under_way(case) else replace(cases.unpublished(moved), close_after=False)
 
 
@@ -104,17 +115,3 @@ def _not_sent(turn: Turn, case: Case, changed: Case, work: Any, status: Any, err
         ),
     )
     return cases.unpublished(changed)
-
-
-def _tell_closed(turn: Turn, case: Case) -> None:
-    turn.event(
-        case.tenant,
-        Closed(
-            at=turn.now,
-            src=turn.src(),
-            tenant=case.tenant,
-            brand_id=case.brand_id,
-            case_id=case.case_id,
-            case=case,
-        ),
-    )

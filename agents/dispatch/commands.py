@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from agents.dispatch.offers import match, requeue, revoke, show
+from agents.dispatch.promises import noticed, tell_closed
 from agents.dispatch.results import is_known, tell_result
 from agents.dispatch.turn import Turn
 from agents.dispatch.views import view
@@ -11,7 +14,8 @@ from agents.floor import holder_of
 from models import cases
 from models.cases import Case, Entry
 from models.errors import IllegalTransition
-from models.records import Accept, Accepted, Answer, CloseCase, Closed, Reject, Reply
+from models.promises import answered
+from models.records import Accept, Accepted, Answer, CloseCase, Reject, Reply
 from models.wire import CommandError, ErrorCode
 from streams import topics
 from streams.carry import Out
@@ -59,8 +63,8 @@ def _reply(turn: Turn, work: Reply, case: Case) -> None:
         return  # It went out; only its result was forgotten.
     cases.check_owner(case, work.rep_id, work.version)
     entry = Entry(id=work.id, at=turn.now, by="rep", text=work.text, status="queued", rep_id=work.rep_id)
-    answered = cases.replied(case, entry, close=work.close)
-    turn.floor.save(case, answered)
+    replied = cases.replied(case, entry, close=work.close)
+    turn.floor.save(case, replied)
     answer = Answer(
         answer_id=work.id,
         src=turn.src(),
@@ -79,7 +83,7 @@ def _reply(turn: Turn, work: Reply, case: Case) -> None:
         native=case.native,
     )
     turn.outs.append(Out(topics.ANSWERS, f"{case.tenant}|{case.account_id}".encode(), answer))
-    show(turn, answered)
+    show(turn, replied)
 
 
 def close(turn: Turn, work: CloseCase) -> None:
@@ -94,19 +98,10 @@ def _close(turn: Turn, work: CloseCase, case: Case) -> None:
 
 def end(turn: Turn, case: Case, rep_id: str) -> None:
     """Close a case and tell its rep."""
-    ended = cases.closed(case, turn.now)
+    case = noticed(turn, case, warns=False)
+    ended = replace(cases.closed(case, turn.now), promises=answered(case.promises))
     turn.floor.save(case, ended)
-    turn.event(
-        case.tenant,
-        Closed(
-            at=turn.now,
-            src=turn.src(),
-            tenant=case.tenant,
-            brand_id=case.brand_id,
-            case_id=case.case_id,
-            case=ended,
-        ),
-    )
+    tell_closed(turn, ended)
     revoke(turn, ended, rep_id, "closed")
 
 

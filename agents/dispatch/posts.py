@@ -75,7 +75,6 @@ def _count(turn: Turn, work: Understood, reason: Any, case_id: str = "") -> None
 def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
     post = work.post
     triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=turn.now)
-    due_at = rules.due_at(triage, post.platform, post.received_at, first=True)
     case_id = f"c{work.src[0]}-{work.src[1]}"
     case = Case(
         case_id=case_id,
@@ -87,7 +86,7 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         state="queued",
         opened_at=turn.now,
         received_at=post.received_at,
-        due_at=due_at,
+        due_at=0,
         triage=triage,
         addressed=work.addressed,
         labels=work.labels,
@@ -103,6 +102,7 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         permalink=post.permalink,
         reply_until=post.reply_until,
     )
+    case = rules.awaiting_answer(case, first=True)
     _tell_arrival(turn, Opened, work, case)
     # Where nobody waits and somebody is free, the case is never queued: one row, no heap.
     idle = turn.part.ready and not turn.floor.waiting[work.tenant]
@@ -155,7 +155,15 @@ def _join(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
             case.tenant,
             holder_of(case),
             lambda epoch, seq, ts: Message(
-                epoch, seq, ts, case.case_id, changed.version, changed.due_at, changed.triage, entry
+                epoch,
+                seq,
+                ts,
+                case.case_id,
+                changed.version,
+                changed.due_at,
+                changed.triage,
+                entry,
+                changed.promises,
             ),
         )
     match(turn, work.tenant)
@@ -171,21 +179,20 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         reply_until=post.reply_until or case.reply_until,
         now=turn.now,
     )
-    received_at = case.received_at if case.awaits_answer else post.received_at
-    due_at = rules.due_at(triage, post.platform, received_at, first=case.awaits_answer and not _was_answered(case))
-    return replace(
+    changed = replace(
         changed,
         state="queued" if case.state == "awaiting_customer" else case.state,
         awaits_answer=True,
         triage=triage,
-        received_at=received_at,
-        due_at=min(case.due_at, due_at) if case.awaits_answer else due_at,
+        received_at=case.received_at if case.awaits_answer else post.received_at,
         labels=work.labels,
         why=tuple(dict.fromkeys((*case.why, *work.why, *more)))[:16],
         in_reply_to=post.object_uri,
         reply_until=post.reply_until or case.reply_until,
         native=post.native or case.native,
     )
+    changed = rules.awaiting_answer(changed, first=case.awaits_answer and not _was_answered(case))
+    return replace(changed, due_at=min(case.due_at, changed.due_at)) if case.awaits_answer else changed
 
 
 def _changed(turn: Turn, work: Understood) -> None:

@@ -9,6 +9,7 @@ from agents.dispatch.answers import published
 from agents.dispatch.commands import end
 from agents.dispatch.desks import set_presence, snapshot
 from agents.dispatch.offers import match, requeue, show
+from agents.dispatch.promises import tell_promises
 from agents.dispatch.turn import DAY_MS, Turn
 from agents.floor import without_connection
 from models import cases
@@ -30,6 +31,7 @@ def tick(turn: Turn, work: Tick) -> None:
     _lose_desks(turn)
     _end_rests(turn)
     _forget_closed(turn)
+    tell_promises(turn)
     for tenant in [tenant for tenant, count in turn.floor.waiting.items() if count]:
         match(turn, tenant)
     if turn.offset == turn.last_tick:
@@ -127,7 +129,7 @@ def _forget_closed(turn: Turn) -> None:
 
 
 def _gauges(turn: Turn) -> None:
-    soon, late, oldest = turn.floor.soon_and_late(turn.now)
+    soon, late, warned, oldest = turn.floor.soon_and_late(turn.now)
     presence = {tenant: turn.floor.presence(tenant) for tenant in {key[0] for key in turn.floor.counts}}
     for key, counts in turn.floor.counts.items():
         tenant, brand_id = key
@@ -144,6 +146,7 @@ def _gauges(turn: Turn) -> None:
                 awaiting_customer=counts["awaiting_customer"],
                 due_soon=soon[key],
                 late=late[key],
+                warned=warned[key],
                 oldest_at=oldest.get(key, 0),
                 reps=presence[tenant],
             ),

@@ -37,6 +37,7 @@ def view(case: Case) -> CaseView:
         expires_at=case.offer.expires_at if case.offer is not None else 0,
         permalink=case.permalink,
         reply_until=case.reply_until,
+        promises=case.promises,
     )
 
 

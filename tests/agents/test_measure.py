@@ -11,7 +11,7 @@ from models.influence import Influence
 from models.windows import response_bucket
 from models.wire import BoardFrame
 from streams.codec import encode
-from tests.builders import NOW, Bench, labels, told
+from tests.builders import NOW, Bench, a_case, labels, told
 
 MINUTE = 60_000
 _numbers = iter(range(1, 1_000_000))
@@ -168,3 +168,18 @@ def test_platforms_that_come_from_outside_are_bounded(board: Bench) -> None:
 @pytest.mark.parametrize(("wait_s", "bucket"), [(0.0, "0"), (1.0, "0"), (1.2, "1"), (3600.0, "85")])
 def test_log_buckets(wait_s: float, bucket: str) -> None:
     assert response_bucket(wait_s) == bucket
+
+
+def promised(kind: type, at: int = NOW) -> Any:
+    return kind(at, src(), "alster", "fennkom", "c", "first_answer", at, "important")
+
+
+def test_the_board_counts_warnings_breaches_and_what_was_resolved_in_time(board: Bench) -> None:
+    board.feed(promised(r.Warned), promised(r.Warned), promised(r.Breached))
+    for in_time in (True, False, True, None):
+        board.feed(r.Closed(NOW, src(), "alster", "fennkom", "c", a_case(), in_time))
+    board.feed(r.Gauges(at=NOW, src=src(), tenant="alster", brand_id="fennkom", warned=4))
+
+    found = frame(board)
+    assert (found.warned, found.warned_1h, found.breached_1h) == (4, 2, 1)
+    assert (found.resolved_1h, found.share_resolved_in_time_1h) == (3, 0.6667)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models.brands import ALWAYS, Minutes, ServiceHours, ServiceLevel, Shift
-from models.sla import OpenHours, business_ms, due_at, moved_by_pause, open_hours, promise_due_at, warn_at
+from models.sla import OpenHours, business_ms, due_at, open_hours, promise_due_at, warn_at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = 60_000
@@ -92,6 +92,9 @@ def test_the_hour_that_comes_twice_is_told_apart() -> None:
         ("01:00-02:30", "2026-10-25", 150),
         ("02:30-04:00", "2026-10-25", 150),
         ("02:10-02:50", "2026-10-25", 100),
+        ("01:00-02:00", "2026-10-25", 60),
+        ("02:00-03:00", "2026-10-25", 120),
+        ("03:00-04:00", "2026-10-25", 60),
     ],
 )
 def test_shifts_that_begin_or_end_in_the_changed_hour_have_the_minutes_that_were(
@@ -204,19 +207,33 @@ def test_a_promise_is_looked_up_by_kind_triage_and_platform() -> None:
     assert promise_due_at(level, "first_answer", "spam", "", now, OFFICE) is None
 
 
-def test_the_warning_comes_after_its_share_of_service_time() -> None:
+@pytest.mark.parametrize(
+    ("level", "warned"),
+    [
+        pytest.param(ServiceLevel(), "2026-11-05 08:15:00", id="by the share that a level has unless told"),
+        pytest.param(ServiceLevel(warn_share=0.25), "2026-11-04 19:45:00", id="by another share"),
+        pytest.param(ServiceLevel(Minutes(urgent=60, warn_before=10)), "2026-11-05 08:20:00", id="minutes before"),
+        pytest.param(ServiceLevel(Minutes(urgent=60, warn_before=90)), "2026-11-04 19:30:00", id="not before arrival"),
+        pytest.param(
+            ServiceLevel(platforms={"x": ServiceLevel(warn_share=0.5)}), "2026-11-04 20:00:00", id="by the platform's"
+        ),
+    ],
+)
+def test_the_warning_comes_when_its_share_of_service_time_has_passed(level: ServiceLevel, warned: str) -> None:
     received = berlin("2026-11-04 19:30:00")
-    due = due_at(received, 60, OFFICE)
 
-    assert shown(warn_at(received, due, ServiceLevel(warn_share=0.75), OFFICE)) == shown(berlin("2026-11-05 08:15:00"))
+    assert shown(warn_at(received, 60 * MINUTE, level, "first_answer", "x", OFFICE)) == shown(berlin(warned))
 
 
-def test_awaiting_the_customer_moves_the_due_time_by_service_time() -> None:
-    due = berlin("2026-11-04 19:00:00")
-    paused, resumed = berlin("2026-11-04 18:00:00"), berlin("2026-11-04 19:30:00")
+@pytest.mark.parametrize("hours", [OFFICE, SPLIT, NIGHT, ROUND, XMAS, open_hours(ALWAYS)])
+def test_going_back_undoes_going_forward(hours: OpenHours) -> None:
+    rng = random.Random(11)
+    for _ in range(300):
+        since = berlin("2026-01-01 00:00:00") + rng.randrange(3 * 365 * 24) * HOUR + rng.randrange(60) * MINUTE
+        long, short = sorted((rng.randrange(2, 9000), rng.randrange(1, 9000)), reverse=True)
+        due = due_at(since, long, hours)
 
-    assert shown(moved_by_pause(due, paused, resumed, OFFICE)) == shown(berlin("2026-11-05 08:30:00"))
-    assert moved_by_pause(due, due, resumed, OFFICE) == due
+        assert hours.before(due, (long - short) * MINUTE) == due_at(since, short, hours)
 
 
 def test_a_due_time_costs_microseconds() -> None:
