@@ -195,3 +195,22 @@ def decide(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.f
     confidence[:, : len(CHOICES)] = 1 / np.add.reduceat(relative, _STARTS[:-1], axis=1)
     confidence[:, len(CHOICES) :] = 1 / (1 + np.exp(-np.abs(switches)))
     return values, confidence
+
+
+def chances(logits: NDArray[np.float32], head: str) -> NDArray[np.float64]:
+    """
+    Return the probability of each value of a head.
+
+    Args:
+        logits: Shape (n, COLUMNS), as ``Classifier.logits`` gives them.
+        head: One of ``HEADS``.
+
+    Returns:
+        Shape (n, values of the head), in the order of ``HEADS[head]``.
+    """
+    start = sum(width(name) for name in list(HEADS)[: list(HEADS).index(head)])
+    wide = logits[:, start : start + width(head)].astype(np.float64)
+    if width(head) == 1:
+        wide = np.concatenate([np.zeros_like(wide), wide], axis=1)
+    relative = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return np.asarray(relative / relative.sum(axis=1, keepdims=True), np.float64)
