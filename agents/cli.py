@@ -155,13 +155,20 @@ def _add_replay(commands: Any, *, with_options: bool) -> None:
 
 
 def _add_classifier(commands: Any) -> None:
-    made = _add(commands, "classify", _classify, "print the labels of texts")
-    made.add_argument("texts", nargs="+", metavar="TEXT")
+    made = _add(commands, "classify", _classify, "print the labels of texts, with their confidence and reasons")
+    made.add_argument("texts", nargs="*", metavar="TEXT")
+    made.add_argument("--file", type=Path, metavar="F", help='JSON lines, {"text": ...} each; - is standard input')
+    made.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
+    made.add_argument("--json", action="store_true", help="one JSON object a text, in order, for scripts")
+    made.add_argument("--reasons", action="store_true", help="with --json: what speaks for each label; fast tier")
     train = _add(commands, "train", _train, "train the classifier; needs the extra `train`")
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artifact goes")
     train.add_argument("--free-only", action="store_true", help="leave out texts under non-commercial licences")
     evaluate = _add(commands, "evaluate", _evaluate, "measure a classifier on texts that it was not trained on")
     evaluate.add_argument("--artifact", type=Path, metavar="FOLDER", help="left out: the one that ships")
+    evaluate.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
+    evaluate.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="report (report.html)")
+    evaluate.add_argument("--json", action="store_true", help="print all figures as one JSON object")
     for command in (train, evaluate):
         command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="with the labelled texts")
 
@@ -281,30 +288,21 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def _classify(args: argparse.Namespace) -> int:
-    import msgspec
+    from agents import classify
 
-    from models.classifier import Classifier
-
-    for labels in Classifier().classify(args.texts):
-        print(msgspec.json.encode(labels).decode())
-    return 0
+    return classify.run(args.texts, args.file, args.tier, as_json=args.json, reasons=args.reasons)
 
 
 def _train(args: argparse.Namespace) -> int:
-    from models.training import train
+    from agents import training
 
-    train(args.data, args.out, _say, free_only=args.free_only)
-    return 0
+    return training.train(args.data, args.out, free_only=args.free_only)
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from models.training import need_extra
+    from agents import training
 
-    need_extra()
-    from models.training.evaluate import evaluate
-
-    print(json.dumps(evaluate(args.data, args.artifact), indent=1, ensure_ascii=False))
-    return 0
+    return training.evaluate(args.data, args.artifact, args.tier, args.out, as_json=args.json)
 
 
 if __name__ == "__main__":
