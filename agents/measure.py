@@ -8,23 +8,26 @@ from msgspec import Struct
 from models import records
 from models.labels import Addressed, Triage
 from models.records import Src
+from models.relabels import Learned
 from models.windows import (
     MINUTE_MS,
     MINUTE_SLOTS,
     QUARTER_MS,
     QUARTER_SLOTS,
     Bucket,
+    LearnedLines,
     Standing,
     count_label,
     frame_of,
     response_bucket,
     slot_of,
+    with_change,
 )
 from streams import metrics, topics
 from streams.carry import Out, Part, Record
 from streams.codec import Decoder
 from streams.rows import Kind
-from tables.windows import MINUTES, QUARTERS, STANDINGS
+from tables.windows import LEARNED, MINUTES, QUARTERS, STANDINGS
 
 BrandKey = tuple[str, str]
 
@@ -91,6 +94,10 @@ class Requeued(Other, frozen=True, gc=False, tag="requeued"):
     """A case went back."""
 
 
+class Relabelled(Other, frozen=True, gc=False, tag="relabelled"):
+    """Labels of a case were set anew; the windows count posts as they came."""
+
+
 class Unpublished(Other, frozen=True, gc=False, tag="unpublished"):
     """An answer did not get out."""
 
@@ -110,6 +117,8 @@ Event = (
     | Offered
     | Accepted
     | Requeued
+    | Relabelled
+    | Learned
     | records.Answered
     | Unpublished
     | records.Warned
@@ -128,6 +137,7 @@ class Windows:
     def __init__(self, part: Part) -> None:
         self.rings: dict[Kind[Bucket], dict[BrandKey, dict[int, Bucket]]] = {MINUTES: {}, QUARTERS: {}}
         self.standing: dict[BrandKey, Standing] = {}
+        self.learned: dict[str, LearnedLines] = dict(part.rows.all(LEARNED))
         for kind, rings in self.rings.items():
             for key, bucket in part.rows.all(kind):
                 tenant, brand_id, slot = key.split("|")
@@ -209,6 +219,8 @@ class _Turn:
                     oldest_at=event.oldest_at,
                     reps=event.reps,
                 )
+            case Learned():
+                self._learned(event)
             case records.Clock():
                 self.clock = event.at
             case _:
@@ -237,6 +249,12 @@ class _Turn:
             bucket.answered += 1
             bucket.in_time += event.in_time
             bucket.responses[name] = bucket.responses.get(name, 0) + 1
+
+    def _learned(self, event: Learned) -> None:
+        """Keep a tenant's latest changes of heads, few as they are, in a row of their own."""
+        kept = with_change(self.windows.learned.get(event.tenant, LearnedLines()), event.change)
+        self.windows.learned[event.tenant] = kept
+        self.part.rows.set(LEARNED, event.tenant, kept)
 
     def _buckets(self, brand: BrandKey, at: int) -> list[Bucket]:
         found = (self._bucket(kind, brand, at, width_ms, slots) for kind, width_ms, slots in _RINGS)
@@ -281,6 +299,7 @@ class _Turn:
                     self.windows.standing.get((tenant, brand_id), Standing()),
                     self.windows.rings[MINUTES].get((tenant, brand_id), {}),
                     self.windows.rings[QUARTERS].get((tenant, brand_id), {}),
+                    self.windows.learned.get(tenant, LearnedLines()),
                 ),
             )
             for tenant, brand_id in brands

@@ -116,6 +116,8 @@ class Case(Struct, frozen=True, gc=False, omit_defaults=True):
     permalink: str = ""
     reply_until: int | None = None
     closed_at: int = 0
+    by_hand: tuple[str, ...] = ()
+    """Names of the labels that a person has set; no machine changes them."""
     sketch: bytes = b""
     """Of the text that opened it (``models.sketch``); empty where nothing is compared."""
     incident_id: str = ""

@@ -39,7 +39,9 @@ CORRECTIONS_MAX: Final = 10_000  # Kept per tenant and head, the newest: what a 
 GROWTH: Final = 0.25
 """New corrections before the next trial, by those before: then the newest fifth is new to the champion too."""
 HOLD_OUT: Final = 0.2
-BUCKETS_MAX: Final = 60_000  # Of the weights, the heaviest; 20,000 cost a point on the airline set at 2,000 corrections.
+BUCKETS_MAX: Final = (
+    60_000  # Of the weights, the heaviest; 20,000 cost a point on the airline set at 2,000 corrections.
+)
 WEIGHT_BYTES_MAX: Final = 600_000  # A version is one record, base64 in JSON, and a record holds a megabyte.
 VERSIONS_MAX: Final = 5  # Kept to go back to.
 
@@ -158,7 +160,7 @@ def check(head: Head) -> None:
     buckets, weights = head.table()
     if not np.isfinite(numbers).all() or not np.isfinite(weights).all():
         raise ValueError(f"{head.head}: numbers that are not finite")
-    if len(buckets) and not (0 < buckets[0] and buckets[-1] < 1 << BITS and (np.diff(buckets) > 0).all()):
+    if len(buckets) and not (buckets[0] > 0 and buckets[-1] < 1 << BITS and (np.diff(buckets) > 0).all()):
         raise ValueError(f"{head.head}: buckets must rise within 1 to {(1 << BITS) - 1}")
 
 

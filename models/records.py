@@ -15,6 +15,7 @@ from models.cases import Case
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import SocialPost
+from models.relabels import HeadChanged, Learned, Relabel, Relabelled
 
 Src = tuple[int, int, int]
 """Source partition, its offset, number among its outputs."""
@@ -195,7 +196,7 @@ class Takeover(Struct, frozen=True, gc=False, tag="takeover"):
     owner: str
 
 
-Command = SetPresence | Accept | Reject | Reply | CloseCase
+Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel
 Work = (
     Understood
     | Dropped
@@ -207,6 +208,8 @@ Work = (
     | Reject
     | Reply
     | CloseCase
+    | Relabel
+    | HeadChanged
     | Resync
     | Sending
     | Published
@@ -445,6 +448,8 @@ CaseEvent = (
     | Offered
     | Accepted
     | Requeued
+    | Relabelled
+    | Learned
     | Answered
     | Unpublished
     | Warned

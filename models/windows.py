@@ -11,7 +11,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from models.wire import BoardFrame
+from models.relabels import HeadChanged
+from models.wire import BoardFrame, LearnedLine
 
 MINUTE_MS: Final = 60_000
 QUARTER_MS: Final = 15 * MINUTE_MS
@@ -136,6 +137,30 @@ class Standing(Struct, frozen=True, omit_defaults=True):
     reps: dict[str, int] = {}
 
 
+LEARNED_MAX: Final = 5
+"""Lines of a board about heads that changed; `zuruf learned` tells all."""
+
+
+class LearnedLines(Struct, frozen=True):
+    """What changed last in a tenant's heads, the newest first."""
+
+    lines: tuple[LearnedLine, ...] = ()
+
+
+def with_change(kept: LearnedLines, change: HeadChanged) -> LearnedLines:
+    """Put in a change; of one that is told twice, one line stays."""
+    line = LearnedLine(
+        head=change.head,
+        version=change.version,
+        what=change.what,
+        at=change.at,
+        corrections=change.corrections,
+        before=change.before,
+        after=change.after,
+    )
+    return LearnedLines((line, *(one for one in kept.lines if one != line))[:LEARNED_MAX])
+
+
 def frame_of(
     tenant: str,
     brand_id: str,
@@ -143,6 +168,7 @@ def frame_of(
     standing: Standing,
     minutes: Mapping[int, Bucket],
     quarters: Mapping[int, Bucket],
+    learned: LearnedLines = LearnedLines(),  # noqa: B008  # frozen
 ) -> BoardFrame:
     """Return a brand's full frame. Buckets come by slot; those of an earlier round are left out."""
     this_minute = now // MINUTE_MS * MINUTE_MS
@@ -188,6 +214,7 @@ def frame_of(
         addressed_1h=last.labels.get("addressed", {}),
         platform_1h=last.labels.get("platform", {}),
         language_1h=last.labels.get("language", {}),
+        learned=learned.lines,
     )
 
 

@@ -104,6 +104,21 @@ class Close(Struct, frozen=True, gc=False, tag="close"):
     disposition: Annotated[str, Meta(max_length=500)] = ""
 
 
+class RelabelCase(Struct, frozen=True, gc=False, tag="relabel"):
+    """
+    Set labels of a case; name also those that are right as they are, for they teach as much.
+
+    By language, sentiment, category, subject, triage, answer, toxicity; the last two are yes or no.
+    """
+
+    id: Key
+    case_id: Key
+    version: int
+    labels: Annotated[
+        dict[Annotated[str, Meta(max_length=20)], Annotated[str, Meta(max_length=40)]], Meta(max_length=7)
+    ]
+
+
 class Ack(Struct, frozen=True, gc=False, tag="ack"):
     """All frames up to ``seq`` were read; sent once a second or every 20 frames."""
 
@@ -122,7 +137,9 @@ class Heartbeat(Struct, frozen=True, gc=False, tag="hb"):
     now: int = 0
 
 
-ClientFrame = Hello | Presence | AcceptOffer | RejectOffer | SendReply | Close | Ack | Subscribe | Heartbeat
+ClientFrame = (
+    Hello | Presence | AcceptOffer | RejectOffer | SendReply | Close | RelabelCase | Ack | Subscribe | Heartbeat
+)
 
 
 # -- to the desk --------------------------------------------------------------------------------------------------
@@ -341,6 +358,19 @@ class DeskEventRaw(Struct, frozen=True, gc=False):
 # -- boards -------------------------------------------------------------------------------------------------------
 
 
+class LearnedLine(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A tenant's head of one label was promoted over the one before, or taken back. Accuracies are 0..1."""
+
+    head: str
+    version: str
+    """"" for the head that ships."""
+    what: Literal["promoted", "rolled_back"]
+    at: int
+    corrections: int = 0
+    before: float = 0.0
+    after: float = 0.0
+
+
 class BoardFrame(Struct, frozen=True, gc=False, omit_defaults=True):
     """One record of ``boards``: a brand's figures at a second. Shares are 0..1, None where nothing was counted."""
 
@@ -387,6 +417,8 @@ class BoardFrame(Struct, frozen=True, gc=False, omit_defaults=True):
     language_1h: dict[str, int] = {}
     longest_waiting: tuple[str, ...] = ()
     """Case ids, longest waiting first; at most five."""
+    learned: tuple[LearnedLine, ...] = ()
+    """What the tenant's reps have taught the classifier last, the newest first; at most five."""
 
 
 # -- chat ---------------------------------------------------------------------------------------------------------

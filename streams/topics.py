@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from models.posts import Post
 from models.records import Answer, CaseEvent, DeadLetter, Work
+from models.relabels import Correction
 from models.wire import BoardFrame, DeskEvent
 
 MINUTE_MS: Final = 60_000
@@ -32,7 +33,7 @@ DESK_EVENTS: Final = Topic("desk-events", "tenant", DeskEvent, 12, 6 * HOUR_MS)
 ANSWERS: Final = Topic("answers", "tenant|account", Answer, 12, 7 * DAY_MS)
 CASE_EVENTS: Final = Topic("case-events", "tenant", CaseEvent, 12, 30 * DAY_MS)
 BOARDS: Final = Topic("boards", "tenant|brand", BoardFrame, 4, HOUR_MS)
-CORRECTIONS: Final = Topic("corrections", "tenant", None, 4, 400 * DAY_MS)
+CORRECTIONS: Final = Topic("corrections", "tenant", Correction, 4, 400 * DAY_MS)
 DEAD_LETTERS: Final = Topic("dead-letters", "source", DeadLetter, 4, 30 * DAY_MS)
 
 ALL: Final = (POSTS, WORK, DESK_EVENTS, ANSWERS, CASE_EVENTS, BOARDS, CORRECTIONS, DEAD_LETTERS)

@@ -23,7 +23,7 @@ from streams.carry import Out
 
 def accept(turn: Turn, work: Accept) -> None:
     """A rep takes a case."""
-    _command(turn, work, _accept)
+    command(turn, work, _accept)
 
 
 def _accept(turn: Turn, work: Accept, case: Case) -> None:
@@ -45,7 +45,7 @@ def _accept(turn: Turn, work: Accept, case: Case) -> None:
 
 def reject(turn: Turn, work: Reject) -> None:
     """A rep declines a case."""
-    _command(turn, work, _reject)
+    command(turn, work, _reject)
 
 
 def _reject(turn: Turn, work: Reject, case: Case) -> None:
@@ -55,7 +55,7 @@ def _reject(turn: Turn, work: Reject, case: Case) -> None:
 
 def reply(turn: Turn, work: Reply) -> None:
     """A rep answers."""
-    _command(turn, work, _reply)
+    command(turn, work, _reply)
 
 
 def _reply(turn: Turn, work: Reply, case: Case) -> None:
@@ -88,7 +88,7 @@ def _reply(turn: Turn, work: Reply, case: Case) -> None:
 
 def close(turn: Turn, work: CloseCase) -> None:
     """A rep ends a case without an answer."""
-    _command(turn, work, _close)
+    command(turn, work, _close)
 
 
 def _close(turn: Turn, work: CloseCase, case: Case) -> None:
@@ -105,7 +105,8 @@ def end(turn: Turn, case: Case, rep_id: str) -> None:
     revoke(turn, ended, rep_id, "closed")
 
 
-def _command(turn: Turn, work: Any, act: Callable[[Turn, Any, Case], None]) -> None:
+def command(turn: Turn, work: Any, act: Callable[[Turn, Any, Case], None]) -> None:
+    """Carry out a command on a case once, and tell its result."""
     row = turn.floor.rep(work.tenant, work.rep_id)
     if is_known(turn, row, work):
         return

@@ -13,6 +13,7 @@ from models.cases import HELD, Case, Entry
 from models.errors import BadEvent
 from models.labels import TRIAGE_RANK, at_least
 from models.records import Counted, Dropped, Joined, Opened, Understood
+from models.relabels import STAYS, carried
 from models.triage import final_triage
 from models.wire import Message
 
@@ -175,7 +176,7 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
     text_triage = at_least(case.triage, work.triage) if case.awaits_answer else work.triage
     triage, more = final_triage(
         text_triage,
-        unanswered=_unanswered(case),
+        unanswered=unanswered(case),
         reply_until=post.reply_until or case.reply_until,
         now=turn.now,
     )
@@ -185,13 +186,14 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         awaits_answer=True,
         triage=triage,
         received_at=case.received_at if case.awaits_answer else post.received_at,
-        labels=work.labels,
+        labels=carried(case.by_hand, case.labels, work.labels),
+        by_hand=tuple(name for name in case.by_hand if name in STAYS),
         why=tuple(dict.fromkeys((*case.why, *work.why, *more)))[:16],
         in_reply_to=post.object_uri,
         reply_until=post.reply_until or case.reply_until,
         native=post.native or case.native,
     )
-    changed = rules.awaiting_answer(changed, first=case.awaits_answer and not _was_answered(case))
+    changed = rules.awaiting_answer(changed, first=case.awaits_answer and not was_answered(case))
     return replace(changed, due_at=min(case.due_at, changed.due_at)) if case.awaits_answer else changed
 
 
@@ -237,11 +239,12 @@ def _entry_of(work: Understood) -> Entry:
     )
 
 
-def _unanswered(case: Case) -> int:
+def unanswered(case: Case) -> int:
     """Return the customer's posts since the last answer."""
     since = takewhile(lambda entry: entry.by == "customer", reversed(case.thread))
     return sum(1 for _ in since)
 
 
-def _was_answered(case: Case) -> bool:
+def was_answered(case: Case) -> bool:
+    """Whether an answer stands at the platform."""
     return any(entry.by == "rep" and entry.status == "sent" for entry in case.thread)

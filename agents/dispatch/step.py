@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from agents.dispatch import answers, commands, desks, posts, ticks
+from agents.dispatch import answers, commands, desks, posts, relabels, ticks
 from agents.dispatch.turn import Rules, Turn
 from agents.floor import Floor
 from models.errors import BadEvent
@@ -25,6 +25,7 @@ from models.records import (
     Understood,
     Work,
 )
+from models.relabels import HeadChanged, Relabel
 from streams import topics
 from streams.carry import Out, Part, Record, buried
 from streams.codec import Decoder
@@ -77,6 +78,8 @@ HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Reject: commands.reject,
     Reply: commands.reply,
     CloseCase: commands.close,
+    Relabel: relabels.relabel,
+    HeadChanged: relabels.head_changed,
     Resync: desks.resync,
     Sending: answers.sending,
     Published: answers.published,

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from models.records import Accept, CloseCase, Command, Reject, Reply, SetPresence
+from models.relabels import Relabel
 from models.wire import (
     AcceptOffer,
     ClientFrame,
@@ -23,6 +24,7 @@ from models.wire import (
     ErrorCode,
     Presence,
     RejectOffer,
+    RelabelCase,
     Result,
     ResumePoint,
     SendReply,
@@ -361,6 +363,9 @@ def to_record(frame: ClientFrame, session: Session, now: int) -> Command | None:
             return Reply(now, tenant, rep, line, frame.id, frame.case_id, frame.version, frame.text, frame.close)
         case Close():
             return CloseCase(now, tenant, rep, line, frame.id, frame.case_id, frame.version, frame.disposition)
+        case RelabelCase():
+            labels, case_id, version = frame.labels, frame.case_id, frame.version
+            return Relabel(now, tenant, labels, "rep", rep, line, frame.id, case_id, version)
     return None
 
 
