@@ -18,6 +18,8 @@ from agents.floor import Floor, House, class_of, holder_of
 from models import records as r
 from models import wire
 from models.cases import HELD, Case
+from models.labels import CATEGORIES, TRIAGES
+from models.relabels import HeadChanged, Relabel
 from streams import topics
 from streams.carry import Out, Part, Record
 from streams.codec import encode
@@ -120,6 +122,9 @@ class Day:
             self._down,
             self._edit,
             self._resync,
+            self._relabel,
+            self._relabel,
+            self._learned,
             *[self._beat] * 4,
         ]
         kinds += [self._tick] * 6 if self.ticks else []
@@ -210,6 +215,24 @@ class Day:
             return self._accept()
         rep = case.rep_id
         return r.CloseCase(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, self._version(case))
+
+    def _relabel(self) -> Any:
+        case = self._case("queued", "offered", "working", "awaiting_customer")
+        if case is None:
+            return self._post()
+        said = {"category": self.random.choice(CATEGORIES), "triage": self.random.choice(TRIAGES)}
+        if self.random.random() < 0.5:
+            last = next(entry for entry in reversed(case.thread) if entry.by == "customer")
+            uri = case.conversation_uri
+            return Relabel(self.now, TENANT, said, by="deep", conversation_uri=uri, post_id=last.id)
+        rep = case.rep_id or self._who()[0]
+        by: Any = self.random.choice(["rep", "supervisor"])
+        return Relabel(
+            self.now, TENANT, said, by, rep, f"{rep}-0", f"k{self.number}", case.case_id, self._version(case)
+        )
+
+    def _learned(self) -> Any:
+        return HeadChanged(self.now, TENANT, "category", "v1", "promoted", 100, 0.5, 0.6)
 
     def _publish(self) -> Any:
         if not self.seen_answers:
