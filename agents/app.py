@@ -110,7 +110,6 @@ def create_app(
         ahead_ms=int(settings.clock_ahead_s * 1000),
         closed_keep_ms=int(settings.closed_keep_days * 86_400_000),
         seen_ms=int(settings.seen_h * 3_600_000),
-        oldest_every=settings.oldest_every,
     )
     made: tuple[Step, ...] = (
         Understand(settings.tenants, classifier, tell_dropped=replay),

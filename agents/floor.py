@@ -18,10 +18,11 @@ from models.brands import Brand, Tenant
 from models.cases import HELD, Case, CaseState
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
-from models.priority import Head
+from models.priority import DEFAULT, Order, Why
 from models.promises import answer_promise, awaiting_answer, awaiting_customer, next_at
+from models.queues import ClassQueues, Waiting
 from models.reps import RepProfile
-from models.routing import Ranked, Seat, choose_seat, ranked
+from models.routing import Ranked, Seat, choose_seat, is_suited, ranked
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
@@ -77,6 +78,11 @@ class House:
         }
         self.profiles = {(tenant.id, rep.id): rep for tenant in tenants for rep in tenant.reps}
 
+    def order(self, tenant: str) -> Order:
+        """Return the parameters of a tenant's order."""
+        known = self.tenants.get(tenant)
+        return known.order if known is not None else DEFAULT
+
     def profile(self, tenant: str, rep_id: str) -> RepProfile:
         """Return a rep's profile; one who is not in the configuration came by token and has no skills listed."""
         return self.profiles.get((tenant, rep_id)) or RepProfile(id=rep_id, name=rep_id)
@@ -97,8 +103,10 @@ class Floor:
         """Available reps by tenant and id."""
         self.held: dict[str, dict[str, None]] = {}
         """Cases held by a rep, by key: each takes one unit."""
-        self.queues: dict[str, dict[ClassKey, list[tuple[int, str]]]] = {}
-        """By tenant and class, heaps of (received_at, case id); an entry is dead unless the case is queued in this class."""
+        self.queues: dict[str, ClassQueues] = {}
+        """What waits, by tenant."""
+        self.free: dict[str, dict[str, None]] = {}
+        """Available reps with room, by tenant."""
         self.waiting: Counter[str] = Counter()
         """Queued cases by tenant."""
         self._ranked: dict[tuple[str, str, str, str], Ranked] = {}
@@ -157,6 +165,7 @@ class Floor:
 
     def _end(self, case: Case) -> None:
         self.open.pop(case.case_id, None)
+        self._line(case)
         conversation = (case.tenant, case.conversation_uri)
         if self.by_conversation.get(conversation) == case.case_id:
             del self.by_conversation[conversation]
@@ -164,6 +173,7 @@ class Floor:
 
     def _enter(self, case: Case, old: Case | None = None) -> None:
         self.open[case.case_id] = case
+        self._line(case)
         if case.promises and (old is None or old.promises is not case.promises):
             self._watch(case)
         if old is None:
@@ -177,7 +187,6 @@ class Floor:
         if state == "queued":
             counts["queued:" + case.triage] += 1
             self.waiting[case.tenant] += 1
-            self._queue(case, old)
             return
         if state in HELD:
             self._hold(case, holds=True)
@@ -202,13 +211,6 @@ class Floor:
             if case is not None:
                 found[case.case_id] = case
         return list(found.values())
-
-    def _queue(self, case: Case, old: Case | None) -> None:
-        """Put a case into its class, unless it waits there already: else a talkative author would fill the heap."""
-        key = class_of(case)
-        if old is None or old.state != "queued" or old.received_at != case.received_at or class_of(old) != key:
-            queues = self.queues.setdefault(case.tenant, {})
-            heapq.heappush(queues.setdefault(key, []), (case.received_at, case.case_id))
 
     def _leave(self, case: Case) -> None:
         counts = self.counts[case.tenant, case.brand_id]
@@ -237,6 +239,7 @@ class Floor:
         if seat is not None:
             seat.held_units = len(held)
             seat.idle_since = self._part.rows.progress.now
+            self._note_room(case.tenant, seat)
 
     def forget(self, case: Case) -> None:
         """Remove a closed case whose time has passed."""
@@ -251,45 +254,33 @@ class Floor:
         case_id = self.by_conversation.get((tenant, conversation_uri))
         return self.open.get(case_id) if case_id is not None else None
 
-    def heads(self, tenant: str) -> list[tuple[Head, Case]]:
-        """Return the longest waiting case of each class of a tenant; empty classes are thrown away."""
-        queues = self.queues.get(tenant, {})
-        found: list[tuple[Head, Case]] = []
-        for key in list(queues):
-            case = self._head(key, queues[key])
-            if case is None:
-                del queues[key]
-            else:
-                found.append((self._as_head(key, case), case))
-        return found
-
-    def take_head(self, case: Case) -> None:
-        """Take a case that ``heads`` has given out of its heap: it is offered now."""
-        heapq.heappop(self.queues[case.tenant][class_of(case)])
-
-    def _as_head(self, key: ClassKey, case: Case) -> Head:
+    def _line(self, case: Case) -> None:
+        """Let a case wait in its class, or no longer, as its state says; one that only got another text keeps its place."""
+        queues = self.queues.get(case.tenant)
+        if case.state != "queued":
+            if queues is not None and case.case_id in queues:
+                queues.remove(case.case_id)
+            return
+        if queues is None:
+            queues = self.queues[case.tenant] = ClassQueues(self.house.order(case.tenant), self._could_take)
         rules = self.house.brands.get((case.tenant, case.brand_id))
-        return Head(
-            name="|".join(key),
-            triage=case.triage,
-            received_at=case.received_at,
-            due_at=case.due_at,
-            weight=weight_of(case, rules.brand if rules else None),
-        )
+        queues.add(waiting_of(case, weight_of(case, rules.brand if rules else None)))
 
-    def _head(self, key: ClassKey, heap: list[tuple[int, str]]) -> Case | None:
-        while heap:
-            received_at, case_id = heap[0]
-            case = self.open.get(case_id)
-            if (
-                case is not None
-                and case.state == "queued"
-                and case.received_at == received_at
-                and class_of(case) == key
-            ):
-                return case
-            heapq.heappop(heap)
-        return None
+    def _could_take(self, rep_id: str, one: Waiting) -> bool:
+        """Whether a rep suits the class of a case."""
+        case: Case = one.what
+        seat = self.seats.get(case.tenant, {}).get(rep_id)
+        profile = seat.profile if seat is not None else self.house.profile(case.tenant, rep_id)
+        return is_suited(profile, case.labels.language, case.brand_id)
+
+    def take_next(self, tenant: str) -> tuple[Case, Seat, Why] | None:
+        """Take the case that goes next out of its queue, with who gets it and why; None if nobody free can take any."""
+        queues, free = self.queues.get(tenant), self.free.get(tenant)
+        if not queues or not free:
+            return None
+        now = self._part.rows.progress.now
+        found = queues.take(now, lambda one: self.seat_for(self.open[one.id]), tuple(free))
+        return None if found is None else (self.open[found[0].id], found[1], found[2])
 
     def held_by(self, tenant: str, rep_id: str) -> list[Case]:
         """Return the cases that a rep holds, oldest first."""
@@ -327,12 +318,14 @@ class Floor:
         self._ranked.clear()
         if row.presence != "available":
             del seats[row.rep_id]
+            self.free.get(row.tenant, {}).pop(row.rep_id, None)
         else:
-            seats[row.rep_id] = Seat(
+            seat = seats[row.rep_id] = Seat(
                 profile=self.house.profile(row.tenant, row.rep_id),
                 held_units=len(self.held.get(rep_key(row.tenant, row.rep_id), ())),
                 idle_since=row.idle_since,
             )
+            self._note_room(row.tenant, seat)
 
     def seat_for(self, case: Case) -> Seat | None:
         """Return the free seat that gets a case, or None if no able rep is available with room."""
@@ -342,9 +335,13 @@ class Floor:
             able = self._ranked[kind] = ranked(self.seats.get(case.tenant, {}).values(), *kind[1:])
         return choose_seat(able, case.declined, case.rep_id)
 
-    def has_room(self, tenant: str) -> bool:
-        """Whether anybody of a tenant could take a case."""
-        return any(seat.held_units < seat.profile.capacity for seat in self.seats.get(tenant, {}).values())
+    def _note_room(self, tenant: str, seat: Seat) -> None:
+        """Keep the list of those with room."""
+        free = self.free.setdefault(tenant, {})
+        if seat.held_units < seat.profile.capacity:
+            free[seat.profile.id] = None
+        else:
+            free.pop(seat.profile.id, None)
 
     def presence(self, tenant: str) -> dict[str, int]:
         """Return how many reps of a tenant stand in each presence."""
@@ -401,6 +398,11 @@ class Floor:
 def class_of(case: Case) -> ClassKey:
     """Return the class that a case waits in."""
     return (case.tenant, case.triage, case.brand_id, case.labels.language)
+
+
+def waiting_of(case: Case, weight: float) -> Waiting:
+    """Return a case as its queue sees it."""
+    return Waiting(case.case_id, class_of(case), case.triage, case.received_at, case.due_at, weight, case)
 
 
 def holder_of(case: Case) -> str:

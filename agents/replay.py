@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +28,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.app import Engine, changelogs, create_app
-from agents.floor import House, class_of, weight_of
+from agents.floor import House, waiting_of, weight_of
 from agents.understand import Classifies
 from agents.worker import Worker
 from models.cases import Case
@@ -37,7 +36,7 @@ from models.errors import Misconfigured, ZurufError
 from models.influence import Influence
 from models.labels import CATEGORIES, SENTIMENTS, TRIAGES, Addressed, Classification, Triage
 from models.posts import Post, PostData, key_of
-from models.priority import Head, first_of
+from models.queues import ClassQueues
 from models.records import DeadLetter
 from models.triage import triage_of_text
 from streams import broker, topics
@@ -384,38 +383,28 @@ async def _collect(collector: Collector, feed: Feed, total: int, bootstrap: str,
 # -- order of offers ------------------------------------------------------------------------------------------------
 
 
-def ranks_of(cases: Iterable[Case], house: House, now: int, oldest_every: int) -> dict[str, int]:
+def ranks_of(cases: Iterable[Case], house: House, now: int) -> dict[str, int]:
     """
-    Return the place of each waiting case, from 1, in the order in which free reps would be offered them one by one.
+    Return the place of each waiting case, from 1, in the order in which free reps of its tenant would be offered them.
 
     Args:
         cases: Those that wait.
-        house: For weights of brands.
+        house: For the tenants' orders and the weights of brands.
         now: Unix ms: the moment at which all are offered; it stands still meanwhile.
-        oldest_every: As dispatch has it.
     """
-    queues: dict[str, list[Case]] = {}
-    for case in sorted(cases, key=lambda case: (case.received_at, case.case_id), reverse=True):
-        queues.setdefault("|".join(class_of(case)), []).append(case)
-    heads = {name: _head(name, queue[-1], house) for name, queue in queues.items()}
+    queues: dict[str, ClassQueues] = {}
+    for case in cases:
+        rules = house.brands.get((case.tenant, case.brand_id))
+        queues.setdefault(case.tenant, ClassQueues(house.order(case.tenant))).add(
+            waiting_of(case, weight_of(case, rules.brand if rules else None))
+        )
     ranks: dict[str, int] = {}
-    for decision in count():
-        head = first_of(heads.values(), now, decision, oldest_every)
-        if head is None:
-            return ranks
-        queue = queues[head.name]
-        ranks[queue.pop().case_id] = decision + 1
-        if queue:
-            heads[head.name] = _head(head.name, queue[-1], house)
-        else:
-            del heads[head.name]
-    raise AssertionError("a count has no end")
-
-
-def _head(name: str, case: Case, house: House) -> Head:
-    rules = house.brands.get((case.tenant, case.brand_id))
-    weight = weight_of(case, rules.brand if rules else None)
-    return Head(name=name, triage=case.triage, received_at=case.received_at, due_at=case.due_at, weight=weight)
+    for waiting in queues.values():
+        for place in range(1, len(waiting) + 1):
+            found = waiting.take(now, lambda one: one)
+            assert found is not None
+            ranks[found[0].id] = place
+    return ranks
 
 
 # -- one line a post ------------------------------------------------------------------------------------------------
@@ -523,7 +512,7 @@ async def replayed(
         stop.set()
         await asyncio.wait([working])
     working.result()
-    ranks = ranks_of(waiting, House(settings.tenants), max(row.at for row in history.rows), settings.oldest_every)
+    ranks = ranks_of(waiting, House(settings.tenants), max(row.at for row in history.rows))
     results = [result_of(row, collector.settled[place], ranks) for place, row in enumerate(history.rows)]
     return Ran(results, took_s)
 

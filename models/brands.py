@@ -7,6 +7,7 @@ from typing import Final, Literal
 from msgspec import Struct, field
 
 from models.labels import Category, Subject, Triage
+from models.priority import DEFAULT, Order
 from models.reps import RepProfile
 
 __all__ = [
@@ -266,6 +267,8 @@ class Tenant(Struct, frozen=True):
     accounts: tuple[Account, ...] = ()
     people: PeopleRules = PeopleRules()
     persons: tuple[Person, ...] = ()
+    order: Order = DEFAULT
+    """Which waiting case goes first."""
 
 
 def brand_of(tenant: Tenant, brand_id: str) -> Brand | None:

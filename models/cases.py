@@ -59,6 +59,8 @@ class Offer(Struct, frozen=True, gc=False):
     rep_id: str
     offered_at: int
     expires_at: int
+    why: tuple[str, ...] = ()
+    """Why this case went first; empty where nobody else waited."""
 
 
 class Known(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -170,12 +172,12 @@ def with_seen(seen: tuple[str, ...], post_id: str) -> tuple[str, ...]:
     return seen
 
 
-def offered(case: Case, rep_id: str, now: int, lasts_ms: int) -> Case:
-    """Show a queued case to a rep."""
+def offered(case: Case, rep_id: str, now: int, lasts_ms: int, why: tuple[str, ...] = ()) -> Case:
+    """Show a queued case to a rep, and why it is this one."""
     if case.state != "queued":
         raise IllegalTransition(f"case {case.case_id} is {case.state}, not queued")
     number = case.offers + 1
-    offer = Offer(offer=f"{case.case_id}.{number}", rep_id=rep_id, offered_at=now, expires_at=now + lasts_ms)
+    offer = Offer(offer=f"{case.case_id}.{number}", rep_id=rep_id, offered_at=now, expires_at=now + lasts_ms, why=why)
     return replace(case, state="offered", offer=offer, offers=number, version=case.version + 1)
 
 

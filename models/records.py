@@ -313,6 +313,8 @@ class Offered(Struct, frozen=True, gc=False, tag="offered"):
     offer: str
     rank: int
     """Number of this offer in the partition's life."""
+    why: tuple[str, ...] = ()
+    """Why this case went first; empty where nobody else waited."""
 
 
 class Accepted(Struct, frozen=True, gc=False, tag="accepted"):

@@ -32,6 +32,7 @@ from models.errors import Misconfigured
 from models.labels import LANGUAGES, SUBJECTS
 from models.reps import CAPACITY_DEFAULT, CAPACITY_MAX, LEVEL_MAX, LEVEL_MIN, SKILL_KINDS, RepProfile
 from streams.answering import bot_rules, incident_rules, people_rules, persons_of
+from streams.ordering import order_of
 
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024  # A thousand brands with a hundred words each are 1.5 MB.
 TENANTS_MAX: Final = 1_000
@@ -220,6 +221,7 @@ def _tenant(keys: Keys) -> Tenant:
     rep_keys = keys.tables("rep", REPS_MAX)
     account_keys = keys.tables("account", ACCOUNTS_MAX)
     people, persons = people_rules(keys), persons_of(keys)
+    order = order_of(keys)
     keys.done()
     if not brand_keys:
         raise Misconfigured(f"{keys.file}: {keys.key('brand')}: missing, wanted at least one [[tenant.brand]]")
@@ -233,7 +235,7 @@ def _tenant(keys: Keys) -> Tenant:
     accounts = tuple(_account(one, [brand.id for brand in brands]) for one in account_keys)
     _check_unique(account_keys, [account.id for account in accounts], "id")
     _check_chats(account_keys, accounts)
-    return Tenant(id=tenant_id, name=name, brands=brands, reps=reps, accounts=accounts, people=people, persons=persons)
+    return Tenant(tenant_id, name, brands, reps, accounts, people, persons, order)
 
 
 def _brand(keys: Keys) -> Brand:

@@ -125,8 +125,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Days a closed case stays in the table, to be reopened by a late post."""
     seen_h: Annotated[float, Meta(ge=1, le=720)] = 72.0
     """Hours the ids of seen posts stay in memory: platforms repeat for two days at the longest."""
-    oldest_every: Annotated[int, Meta(ge=2, le=1000)] = 8
-    """Every how many decisions the oldest late case is taken first: the bound on waiting."""
     culprits_max: Annotated[int, Meta(ge=1, le=1000)] = 10
     """Records a minute that may hit a bug before the process ends: more is no longer bad luck."""
 
@@ -139,7 +137,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 ENGINE: Final = (
     *"offer_s lease_s grace_s session_s group_every_ms body_bytes_max batch_bytes_max".split(),
     *"webhook_age_s clock_ahead_s closed_keep_days seen_h".split(),
-    *"oldest_every culprits_max".split(),
+    "culprits_max",
 )
 """Names of the numbers that ``[engine]`` and the environment may set."""
 _PORTS: Final = ("gateway_port", "http_port", "health_port")

@@ -7,7 +7,6 @@ from agents.dispatch.views import view
 from agents.floor import holder_of
 from models import cases
 from models.cases import HELD, Case
-from models.priority import first_of
 from models.records import Offered, Requeued
 from models.wire import CaseFrame, OfferFrame, Revoke
 
@@ -17,30 +16,15 @@ RequeueReason = Literal["rejected", "expired", "away", "offline", "lost"]
 
 def match(turn: Turn, tenant: str) -> None:
     """Offer queued cases to free reps until one of both runs out."""
-    if turn.part.ready:
-        while turn.floor.waiting[tenant] and turn.floor.has_room(tenant) and _offer_next(turn, tenant):
-            pass
+    while turn.part.ready and (found := turn.floor.take_next(tenant)) is not None:
+        case, seat, why = found
+        offer(turn, case, case, seat.profile.id, why.words())
 
 
-def _offer_next(turn: Turn, tenant: str) -> bool:
-    """Offer the case that goes first of those that somebody can take."""
-    heads = {head.name: (head, case) for head, case in turn.floor.heads(tenant)}
-    while heads:
-        head = first_of((head for head, _ in heads.values()), turn.now, turn.floor.decisions, turn.rules.oldest_every)
-        assert head is not None
-        case = heads.pop(head.name)[1]
-        seat = turn.floor.seat_for(case)
-        if seat is not None:
-            turn.floor.take_head(case)
-            offer(turn, case, case, seat.profile.id)
-            return True
-    return False
-
-
-def offer(turn: Turn, old: Case | None, case: Case, rep_id: str) -> None:
-    """Show a case to a rep; ``old`` is its row so far."""
+def offer(turn: Turn, old: Case | None, case: Case, rep_id: str, why: tuple[str, ...] = ()) -> None:
+    """Show a case to a rep, and why now; ``old`` is its row so far."""
     turn.floor.decisions += 1
-    shown = cases.offered(case, rep_id, turn.now, turn.rules.offer_ms)
+    shown = cases.offered(case, rep_id, turn.now, turn.rules.offer_ms, why)
     turn.floor.save(old, shown)
     assert shown.offer is not None
     turn.event(
@@ -54,6 +38,7 @@ def offer(turn: Turn, old: Case | None, case: Case, rep_id: str) -> None:
             rep_id=rep_id,
             offer=shown.offer.offer,
             rank=turn.floor.decisions,
+            why=why,
         ),
     )
     turn.tell(case.tenant, rep_id, lambda epoch, seq, ts: OfferFrame(epoch, seq, ts, view(shown)))

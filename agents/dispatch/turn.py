@@ -25,7 +25,6 @@ class Rules:
         ahead_ms: int = 5_000,
         closed_keep_ms: int = 7 * DAY_MS,
         seen_ms: int = 3 * DAY_MS,
-        oldest_every: int = 8,
     ) -> None:
         self.house = house
         self.offer_ms = offer_ms
@@ -34,7 +33,6 @@ class Rules:
         self.ahead_ms = ahead_ms
         self.closed_keep_ms = closed_keep_ms
         self.seen_ms = seen_ms
-        self.oldest_every = oldest_every
 
 
 class Turn:

@@ -32,7 +32,7 @@ def view(case: Case) -> CaseView:
         due_at=case.due_at,
         thread=case.thread,
         also=case.also,
-        why=case.why,
+        why=case.why + case.offer.why if case.offer is not None else case.why,
         offer=case.offer.offer if case.offer is not None else "",
         expires_at=case.offer.expires_at if case.offer is not None else 0,
         permalink=case.permalink,

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from agents.dispatch import Dispatch
-from agents.floor import Floor, House, class_of, holder_of
+from agents.floor import Floor, House, holder_of
 from models import records as r
 from models import wire
 from models.cases import HELD, Case
@@ -250,14 +250,6 @@ class Day:
 
 def derived(floor: Floor) -> dict[str, Any]:
     """Everything that a floor keeps of its rows, without entries that are dead."""
-    live = {
-        entry
-        for by_class in floor.queues.values()
-        for key, heap in by_class.items()
-        for entry in heap
-        if (case := floor.open.get(entry[1])) is not None
-        and (case.state, case.received_at, class_of(case)) == ("queued", entry[0], key)
-    }
     offers = {
         entry
         for entry in floor.offers
@@ -267,7 +259,8 @@ def derived(floor: Floor) -> dict[str, Any]:
         "open": floor.open,
         "reps": floor.reps,
         "conversations": floor.by_conversation,
-        "queued": live,
+        "queued": {tenant: queues.places() for tenant, queues in floor.queues.items() if len(queues)},
+        "free": {tenant: set(free) for tenant, free in floor.free.items() if free},
         "offers": offers,
         "closed": sorted(floor.closed),
         "loads": {key: len(held) for key, held in floor.held.items() if held},

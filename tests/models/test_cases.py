@@ -6,7 +6,6 @@ import pytest
 from models import cases
 from models.cases import Entry
 from models.errors import IllegalTransition
-from models.priority import Head, first_of
 from models.routing import Seat, choose_seat, ranked
 from tests.builders import NOW, a_case, a_rep
 
@@ -57,29 +56,6 @@ def test_only_the_offer_that_stands_can_be_taken(rep_id: str, offer: str, versio
 def test_a_queued_case_cannot_be_answered() -> None:
     with pytest.raises(IllegalTransition, match="is queued, not worked on by anna"):
         cases.check_owner(a_case(), "anna", 1)
-
-
-def head(name: str, triage: str, waited_min: float, target_min: float) -> Head:
-    received_at = NOW - int(waited_min * 60_000)
-    return Head(name=name, triage=triage, received_at=received_at, due_at=received_at + int(target_min * 60_000))  # type: ignore[arg-type]
-
-
-def test_what_can_still_be_in_time_goes_before_what_is_late() -> None:
-    late, savable = head("late", "urgent", 20, 15), head("savable", "less", 1, 240)
-
-    assert first_of([late, savable], NOW, 0) is savable
-
-
-def test_every_eighth_decision_goes_to_the_oldest_late_one() -> None:
-    late, savable = head("late", "less", 300, 240), head("savable", "at_once", 1, 5)
-
-    assert [first_of([late, savable], NOW, number) is late for number in range(16)].count(True) == 2
-
-
-def test_priority_rises_with_the_share_of_the_target_that_has_passed() -> None:
-    fresh, old = head("fresh", "urgent", 1, 15), head("old", "important", 50, 60)
-
-    assert first_of([fresh, old], NOW, 0) is old
 
 
 def test_the_best_skilled_rep_gets_a_case_and_the_longest_idle_among_equals() -> None:

@@ -104,9 +104,9 @@ def test_days_may_be_a_range_over_the_weekend(tmp_path: Path, days: str, weekday
 def test_the_environment_goes_before_the_file_and_the_file_before_the_default(tmp_path: Path) -> None:
     text = VALID + "[engine]\noffer_s = 20\ngrace_s = 7.5\n"
 
-    settings = settings_of(tmp_path, text, ZURUF_OFFER_S="12.5", ZURUF_OLDEST_EVERY="8", ZURUF_LEASE_S="")
+    settings = settings_of(tmp_path, text, ZURUF_OFFER_S="12.5", ZURUF_LEASE_S="")
 
-    assert (settings.offer_s, settings.grace_s, settings.oldest_every, settings.lease_s) == (12.5, 7.5, 8, 10)
+    assert (settings.offer_s, settings.grace_s, settings.lease_s) == (12.5, 7.5, 10)
 
 
 def test_every_field_has_a_docstring_that_was_written() -> None:
@@ -150,7 +150,7 @@ HOURS = VALID + '[tenant.brand.hours]\nzone = "Europe/Berlin"\n'
         (VALID + "[engine]\noffer_s = '3'\n", "engine.offer_s: found '3', wanted a number from 1 to 3600"),
         (VALID + "[engine]\noffer_s = 0\n", "engine.offer_s: found 0, wanted a number from 1 to 3600"),
         (VALID + "[engine]\noffer_s = nan\n", "engine.offer_s: found nan, wanted a number from 1 to 3600"),
-        (VALID + "[engine]\noldest_every = 2.5\n", "engine.oldest_every: found 2.5, wanted a whole number from 2 to"),
+        (VALID + "[engine]\nculprits_max = 2.5\n", "engine.culprits_max: found 2.5, wanted a whole number from 1 to"),
         (VALID + "[engine]\noffer_s = true\n", "engine.offer_s: found True, wanted a number"),
         (VALID + "[engine]\ngroup_every_ms = 1000\n", "engine.group_every_ms: found 1000, wanted less than a tenth"),
         (VALID + "[engine]\nbatch_bytes_max = 2048\n", "engine.batch_bytes_max: found 2048, wanted at least body_"),
