@@ -303,7 +303,7 @@ def test_a_floor_built_from_rows_is_the_floor_that_folded(tmp_path: Path, seed: 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_log_gives_the_same_rows_and_outputs(tmp_path: Path, seed: int) -> None:
     day = Day(tmp_path / "a", seed)
-    day.go(600)
+    day.go(900)
     again = Day(tmp_path / "b", seed)
     again.log = day.log
     for offset in range(1, len(day.log)):
