@@ -8,34 +8,49 @@ a case live here alone; a takeover begins them anew.
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from models.brands import Brand, Tenant
-from models.cases import HELD, Case, CaseState
+from models.brands import FORWARD_S, Brand, Tenant
+from models.cases import MINE, WAITING, Case, CaseState, holder_of, is_in_hand, was_answered
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
 from models.priority import DEFAULT, Order, Why
-from models.promises import answer_promise, awaiting_answer, awaiting_customer, next_at
+from models.promises import answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
 from models.queues import ClassQueues, Waiting
-from models.reps import RepProfile
-from models.routing import Ranked, Seat, choose_seat, is_suited, ranked
+from models.reps import (
+    AS_EVER,
+    PRESENT,
+    RepProfile,
+    SkillKind,
+    Team,
+    WideningStep,
+    WorkKind,
+    groups_of,
+    kind_of,
+    step_at,
+)
+from models.routing import Ranked, Seat, choose_seat, has_room, ranked, suits
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
 from tables.reps import REPS, RepRow, rep_key
 
 SEEN_MAX: Final = 500_000  # Post ids of a partition kept in memory: 72 hours at two a second.
+RANKED_MAX: Final = 10_000  # Kinds of case whose seats are remembered; each is made anew in 20 us and more.
+LISTED_MAX: Final = 500  # Cases looked at for a list of 50: the longest in the pool, whatever else waits.
+VIEWERS_MAX: Final = 8  # Of one case: beyond it nobody reads who else is there.
 SOON_MS: Final = 15 * 60_000
 NOTHING_PROMISED_MS: Final = 24 * 3_600_000  # Where a brand promises nothing, a day orders the queue.
 
 Count = Counter[tuple[str, str]]
 """By tenant and brand."""
 ClassKey = tuple[str, Triage, str, str]
-"""Tenant, triage, brand, language: cases of one class differ for routing only by their age."""
+"""Tenant, triage, brand, and what else routing asks for: cases of one class differ only by their age."""
 
 
 class BrandRules(Struct, frozen=True):
@@ -59,6 +74,9 @@ class BrandRules(Struct, frozen=True):
             promises = case.promises  # The same tuple says that there is nothing new to watch for.
         answer = answer_promise(promises)
         due_at = case.received_at + NOTHING_PROMISED_MS if answer is None else answer.due_at
+        # Past it the platform takes no answer, whatever is promised.
+        if case.reply_until is not None and case.reply_until > case.received_at:
+            due_at = min(due_at, case.reply_until)
         return replace(case, promises=promises, due_at=due_at)
 
     def awaiting_customer(self, case: Case, now: int) -> Case:
@@ -77,15 +95,98 @@ class House:
             for brand in tenant.brands
         }
         self.profiles = {(tenant.id, rep.id): rep for tenant in tenants for rep in tenant.reps}
+        self.teams: dict[str, dict[str, Team]] = {
+            tenant.id: {team.id: team for team in tenant.teams} for tenant in tenants
+        }
+        self.asks = {tenant.id: _asks(tenant) for tenant in tenants}
+        """Kinds of skill beside language and brand that cases of a tenant are told apart by."""
 
     def order(self, tenant: str) -> Order:
         """Return the parameters of a tenant's order."""
         known = self.tenants.get(tenant)
         return known.order if known is not None else DEFAULT
 
+    def waiting(self, case: Case) -> Waiting:
+        """Return a case as its queue sees it."""
+        key = class_of(case, self.asks.get(case.tenant, frozenset()))
+        rules = self.brands.get((case.tenant, case.brand_id))
+        weight = weight_of(case, rules.brand if rules else None)
+        return Waiting(case.case_id, key, case.triage, case.received_at, case.due_at, weight, case)
+
     def profile(self, tenant: str, rep_id: str) -> RepProfile:
         """Return a rep's profile; one who is not in the configuration came by token and has no skills listed."""
         return self.profiles.get((tenant, rep_id)) or RepProfile(id=rep_id, name=rep_id)
+
+    def groups(self, tenant: str, rep_id: str) -> frozenset[str]:
+        """Return the targets of a transfer that reach a rep."""
+        return groups_of(self.profile(tenant, rep_id), self.teams.get(tenant, {}))
+
+    def kind_of(self, tenant: str, platform: str, visibility: str) -> WorkKind:
+        """Return the kind of work that a case is."""
+        known = self.tenants.get(tenant)
+        return kind_of(known.kinds if known is not None else (), platform, visibility)
+
+    def kind(self, case: Case) -> WorkKind:
+        """Return the kind of work that a case was opened as, as it is configured now."""
+        known = self.tenants.get(case.tenant)
+        kinds = known.kinds if known is not None else ()
+        return next((kind for kind in kinds if kind.id == case.kind), WorkKind(case.kind, units=case.units))
+
+    def widening(self, tenant: str) -> tuple[WideningStep, ...]:
+        """Return the steps by which more reps come into question."""
+        known = self.tenants.get(tenant)
+        return known.widening if known is not None else AS_EVER
+
+    def forward_ms(self, tenant: str) -> int:
+        """Return how long a transfer waits for whom it was handed to."""
+        known = self.tenants.get(tenant)
+        return round((known.forward_s if known is not None else FORWARD_S) * 1000)
+
+    def prioritised(self, case: Case, triage: Triage) -> Case:
+        """Return a case with another triage; while its customer waits, its promises follow, and never later."""
+        rules = self.brands.get((case.tenant, case.brand_id))
+        if triage == case.triage or rules is None or not case.awaits_answer:
+            return replace(case, triage=triage)
+        return rules.awaiting_answer(replace(case, triage=triage), first=not was_answered(case))
+
+    def due_again(self, case: Case, since: int) -> Case:
+        """Return a case of which an answer is awaited since then, what went before being answered."""
+        case = replace(case, received_at=since, awaits_answer=True, promises=answered(case.promises))
+        rules = self.brands.get((case.tenant, case.brand_id))
+        return case if rules is None else rules.awaiting_answer(case, first=not was_answered(case))
+
+    def at_rest(self, case: Case, since: int, until: int) -> Case:
+        """Return a case that rested from its end until it was opened again: its promises stood still."""
+        rules = self.brands.get((case.tenant, case.brand_id))
+        return case if rules is None else replace(case, promises=reopened(case.promises, since, until, rules.hours))
+
+    def is_target(self, tenant: str, target: str) -> bool:
+        """Whether there is a team, department or site of this name."""
+        kind, _, name = target.partition(":")
+        teams = self.teams.get(tenant, {}).values()
+        match kind:
+            case "team":
+                return name in self.teams.get(tenant, {})
+            case "department":
+                return any(team.department == name for team in teams)
+            case "site":
+                return any(team.site == name for team in teams)
+        return False
+
+
+class Viewing(Struct, frozen=True):
+    """Somebody looks at a case, for as long as it is said again."""
+
+    rep_id: str
+    connection: str
+    until: int
+
+
+def _asks(tenant: Tenant) -> frozenset[str]:
+    """Return what beside language and brand decides who may get a case: subjects if a step asks, platforms if a rep lists."""
+    stepwise = {kind for step in tenant.widening for kind in step.levels}
+    listed = {name.partition(":")[0] for rep in tenant.reps for name in rep.skills}
+    return frozenset(stepwise & listed & {"subject", "platform"})
 
 
 class Floor:
@@ -102,15 +203,35 @@ class Floor:
         self.seats: dict[str, dict[str, Seat]] = {}
         """Available reps by tenant and id."""
         self.held: dict[str, dict[str, None]] = {}
-        """Cases held by a rep, by key: each takes one unit."""
+        """Cases in the hands of a rep, by key."""
         self.queues: dict[str, ClassQueues] = {}
         """What waits, by tenant."""
         self.free: dict[str, dict[str, None]] = {}
         """Available reps with room, by tenant."""
+        self.units: dict[str, Counter[str]] = {}
+        """Units that these take, by kind of work."""
+        self.pool: dict[str, dict[str, None]] = {}
+        """Waiting cases by tenant, those first that have come into the pool first."""
+        self.forwarded: dict[str, None] = {}
+        """Cases that wait for whom they were handed to."""
+        self.approvals: dict[str, None] = {}
+        """Cases whose answer waits for a second person."""
+        self.ends: list[tuple[int, str]] = []
+        """Heap of (until, case id): states that end by themselves."""
+        self.windows: list[tuple[int, str]] = []
+        """Heap of (reply_until, case id): until when platforms take answers."""
+        self.closed_in: dict[tuple[str, str], dict[str, None]] = {}
+        """Closed cases of each conversation, the latest last."""
+        self.done: dict[str, float] = {}
+        """Reps who have given something out of their hands in this record, with the seconds of wrap-up that it earns them."""
+        self.viewing: dict[str, dict[str, Viewing]] = {}
+        """Who looks at a case, by case and connection; kept here alone, like beats."""
+        self.changed: dict[str, None] = {}
+        """Cases that somebody looks at and that this record has changed."""
         self.waiting: Counter[str] = Counter()
-        """Queued cases by tenant."""
-        self._ranked: dict[tuple[str, str, str, str], Ranked] = {}
-        """Seats by tenant, language, subject and brand, the best first; thrown away when somebody comes or goes."""
+        """Waiting cases by tenant."""
+        self._ranked: dict[tuple[str, str, str, str, str, str, int], Ranked] = {}
+        """Seats by what a case asks for, the best first; thrown away when somebody comes or goes."""
         self.offers: list[tuple[int, str, str]] = []
         """Heap of (expires_at, offer, case id)."""
         self.notices: list[tuple[int, str]] = []
@@ -127,7 +248,7 @@ class Floor:
         self._load()
 
     def _load(self) -> None:
-        closed: list[tuple[int, str]] = []
+        closed: list[tuple[int, str, tuple[str, str]]] = []
         for key, row in self._part.rows.all(REPS):
             self.reps[key] = row
             self._count_brands(row.tenant)
@@ -137,10 +258,12 @@ class Floor:
             for post_id in case.seen:
                 self.seen[f"{case.tenant}|{post_id}"] = case.received_at
             if case.state == "closed":
-                closed.append((case.closed_at, case_id))
+                closed.append((case.closed_at, case_id, (case.tenant, case.conversation_uri)))
             else:
                 self._enter(case)
-        self.closed.extend(sorted(closed))
+        for closed_at, case_id, conversation in sorted(closed):
+            self.closed.append((closed_at, case_id))
+            self.closed_in.setdefault(conversation, {})[case_id] = None
         for state, since in self.resting.items():
             self.resting[state] = dict(sorted(since.items(), key=lambda one: (one[1], one[0])))
 
@@ -158,14 +281,24 @@ class Floor:
         was_open = old is not None and old.state != "closed"
         if old is not None and was_open:
             self._leave(old)
+            if old.state in MINE and new.state in ("awaiting_customer", "closed"):
+                self._finish(old)
         if new.state != "closed":
             self._enter(new, old)
         elif old is None or was_open:
             self._end(new)
+        if new.case_id in self.viewing:
+            self.changed[new.case_id] = None
+
+    def _finish(self, case: Case) -> None:
+        """Note that a rep is done with a case."""
+        key = rep_key(case.tenant, holder_of(case))
+        self.done[key] = max(self.done.get(key, 0.0), self.house.kind(case).wrapup_s)
 
     def _end(self, case: Case) -> None:
         self.open.pop(case.case_id, None)
         self._line(case)
+        self.closed_in.setdefault((case.tenant, case.conversation_uri), {})[case.case_id] = None
         conversation = (case.tenant, case.conversation_uri)
         if self.by_conversation.get(conversation) == case.case_id:
             del self.by_conversation[conversation]
@@ -174,9 +307,12 @@ class Floor:
     def _enter(self, case: Case, old: Case | None = None) -> None:
         self.open[case.case_id] = case
         self._line(case)
+        if old is not None and old.state == "closed":
+            old = None  # What was to come of it was let go when it ended.
         if case.promises and (old is None or old.promises is not case.promises):
             self._watch(case)
         if old is None:
+            self.closed_in.get((case.tenant, case.conversation_uri), {}).pop(case.case_id, None)
             self.by_conversation[case.tenant, case.conversation_uri] = case.case_id
         counts = self.counts.get((case.tenant, case.brand_id))
         if counts is None:
@@ -184,14 +320,21 @@ class Floor:
             counts = self.counts.setdefault((case.tenant, case.brand_id), Counter())
         state = case.state
         counts[state] += 1
-        if state == "queued":
+        self._await(case, old)
+        if state in WAITING:
             counts["queued:" + case.triage] += 1
             self.waiting[case.tenant] += 1
+            pool = self.pool.setdefault(case.tenant, {})
+            pool[case.case_id] = None
+            if state == "forwarded":
+                self.forwarded[case.case_id] = None
             return
-        if state in HELD:
+        if is_in_hand(case):
             self._hold(case, holds=True)
             if case.offer is not None and (old is None or old.offer != case.offer):
                 heapq.heappush(self.offers, (case.offer.expires_at, case.offer.offer, case.case_id))
+        if state == "awaiting_approval":
+            self.approvals[case.case_id] = None
         if state in self.resting:
             self.resting[state][case.case_id] = case.thread[-1].at
 
@@ -212,16 +355,26 @@ class Floor:
                 found[case.case_id] = case
         return list(found.values())
 
+    def _await(self, case: Case, old: Case | None) -> None:
+        """Note when the case's state ends by itself, and when its platform takes no answer any more."""
+        if case.until and (old is None or (old.until, old.state) != (case.until, case.state)):
+            heapq.heappush(self.ends, (case.until, case.case_id))
+        if case.reply_until and not case.window_told and (old is None or old.reply_until != case.reply_until):
+            heapq.heappush(self.windows, (case.reply_until, case.case_id))
+
     def _leave(self, case: Case) -> None:
         counts = self.counts[case.tenant, case.brand_id]
         state = case.state
         counts[state] -= 1
-        if state == "queued":
+        if state in WAITING:
             counts["queued:" + case.triage] -= 1
             self.waiting[case.tenant] -= 1
+            del self.pool[case.tenant][case.case_id]
+            self.forwarded.pop(case.case_id, None)
             return
-        if state in HELD:
+        if is_in_hand(case):
             self._hold(case, holds=False)
+        self.approvals.pop(case.case_id, None)
         if state in self.resting:
             del self.resting[state][case.case_id]
 
@@ -231,19 +384,31 @@ class Floor:
         held = self.held.get(key)
         if held is None:
             held = self.held[key] = {}
+        units = self.units.get(key)
+        if units is None:
+            units = self.units[key] = Counter()
         if holds:
             held[case.case_id] = None
+            units[case.kind] += case.units
         else:
             del held[case.case_id]
+            units[case.kind] -= case.units
+            self.done.setdefault(key, 0.0)
         seat = self.seats.get(case.tenant, {}).get(rep_id)
         if seat is not None:
-            seat.held_units = len(held)
+            seat.held_units = units.total()
+            seat.kind_units = units
             seat.idle_since = self._part.rows.progress.now
             self._note_room(case.tenant, seat)
 
     def forget(self, case: Case) -> None:
         """Remove a closed case whose time has passed."""
         self._part.rows.delete(CASES, case.case_id)
+        conversation = (case.tenant, case.conversation_uri)
+        others = self.closed_in.get(conversation, {})
+        others.pop(case.case_id, None)
+        if not others:
+            self.closed_in.pop(conversation, None)
 
     def case(self, case_id: str) -> Case | None:
         """Return a case, open or closed."""
@@ -254,24 +419,30 @@ class Floor:
         case_id = self.by_conversation.get((tenant, conversation_uri))
         return self.open.get(case_id) if case_id is not None else None
 
+    def closed_of(self, tenant: str, conversation_uri: str) -> list[Case]:
+        """Return the closed cases of a conversation that are still kept, the latest first."""
+        names = self.closed_in.get((tenant, conversation_uri), {})
+        found = [self._part.rows.get(CASES, name) for name in reversed(list(names))]
+        return [case for case in found if case is not None]
+
     def _line(self, case: Case) -> None:
         """Let a case wait in its class, or no longer, as its state says; one that only got another text keeps its place."""
         queues = self.queues.get(case.tenant)
-        if case.state != "queued":
+        if case.state not in WAITING:
             if queues is not None and case.case_id in queues:
                 queues.remove(case.case_id)
             return
         if queues is None:
             queues = self.queues[case.tenant] = ClassQueues(self.house.order(case.tenant), self._could_take)
-        rules = self.house.brands.get((case.tenant, case.brand_id))
-        queues.add(waiting_of(case, weight_of(case, rules.brand if rules else None)))
+        queues.add(self.house.waiting(case))
 
     def _could_take(self, rep_id: str, one: Waiting) -> bool:
         """Whether a rep suits the class of a case."""
         case: Case = one.what
-        seat = self.seats.get(case.tenant, {}).get(rep_id)
-        profile = seat.profile if seat is not None else self.house.profile(case.tenant, rep_id)
-        return is_suited(profile, case.labels.language, case.brand_id)
+        if case.target:
+            return case.target in self.house.groups(case.tenant, rep_id)
+        profile, wanted = self.house.profile(case.tenant, rep_id), wanted_by(case)
+        return any(suits(profile, wanted, step.levels) for step in self.house.widening(case.tenant))
 
     def take_next(self, tenant: str) -> tuple[Case, Seat, Why] | None:
         """Take the case that goes next out of its queue, with who gets it and why; None if nobody free can take any."""
@@ -295,6 +466,10 @@ class Floor:
                 break
             found.append(self.open[case_id])
         return found
+
+    def waiting_in(self, tenant: str) -> Iterable[Case]:
+        """Return waiting cases of a tenant, at most 500: those that came into the pool first."""
+        return [self.open[case_id] for case_id in islice(self.pool.get(tenant, ()), LISTED_MAX)]
 
     # -- reps
 
@@ -320,20 +495,62 @@ class Floor:
             del seats[row.rep_id]
             self.free.get(row.tenant, {}).pop(row.rep_id, None)
         else:
-            seat = seats[row.rep_id] = Seat(
-                profile=self.house.profile(row.tenant, row.rep_id),
-                held_units=len(self.held.get(rep_key(row.tenant, row.rep_id), ())),
-                idle_since=row.idle_since,
-            )
+            seat = seats[row.rep_id] = self.seat_of(row)
             self._note_room(row.tenant, seat)
+
+    def seat_of(self, row: RepRow) -> Seat:
+        """Return a rep's seat as it is now, also that of one who gets no offers."""
+        units = self.units.setdefault(rep_key(row.tenant, row.rep_id), Counter())
+        return Seat(
+            profile=self.house.profile(row.tenant, row.rep_id),
+            held_units=units.total(),
+            idle_since=row.idle_since,
+            kind_units=units,
+            groups=self.house.groups(row.tenant, row.rep_id),
+        )
+
+    def is_present(self, tenant: str, rep_id: str) -> bool:
+        """Whether a rep sits at the desk."""
+        return self.rep(tenant, rep_id).presence in PRESENT
+
+    def _able(self, case: Case) -> Ranked:
+        """Return the seats that a case may go to by now."""
+        widening = self.house.widening(case.tenant)
+        step = step_at(widening, self._part.rows.progress.now - case.received_at)
+        labels = case.labels
+        kind = (case.tenant, labels.language, labels.subject, case.brand_id, case.platform, case.target, step)
+        able = self._ranked.get(kind)
+        if able is None:
+            if len(self._ranked) >= RANKED_MAX:
+                self._ranked.clear()
+            seats = self.seats.get(case.tenant, {}).values()
+            levels = widening[step].levels
+            able = self._ranked[kind] = ranked(seats, *kind[1:5], levels=levels, target=case.target)
+        return able
 
     def seat_for(self, case: Case) -> Seat | None:
         """Return the free seat that gets a case, or None if no able rep is available with room."""
-        kind = (case.tenant, case.labels.language, case.labels.subject, case.brand_id)
-        able = self._ranked.get(kind)
-        if able is None:
-            able = self._ranked[kind] = ranked(self.seats.get(case.tenant, {}).values(), *kind[1:])
-        return choose_seat(able, case.declined, case.rep_id)
+        return choose_seat(self._able(case), case.declined, case.rep_id, case.kind, case.units)
+
+    def is_able(self, row: RepRow, case: Case) -> bool:
+        """Whether a case may go to a rep by now, were there room."""
+        widening = self.house.widening(case.tenant)
+        levels = widening[step_at(widening, self._part.rows.progress.now - case.received_at)].levels
+        labels = case.labels
+        able = ranked(
+            (self.seat_of(row),),
+            labels.language,
+            labels.subject,
+            case.brand_id,
+            case.platform,
+            levels=levels,
+            target=case.target,
+        )
+        return bool(able)
+
+    def fits(self, row: RepRow, case: Case) -> bool:
+        """Whether a case fits beside what a rep holds."""
+        return has_room(self.seat_of(row), case.kind, case.units)
 
     def _note_room(self, tenant: str, seat: Seat) -> None:
         """Keep the list of those with room."""
@@ -386,7 +603,7 @@ class Floor:
                 late[key] += 1
             elif case.due_at < now + SOON_MS:
                 soon[key] += 1
-            if case.state == "queued":
+            if case.state in WAITING:
                 oldest[key] = min(oldest.get(key, case.received_at), case.received_at)
         return soon, late, warned, oldest
 
@@ -395,19 +612,26 @@ class Floor:
         return {triage: count for triage in TRIAGES if (count := counts.get("queued:" + triage, 0))}
 
 
-def class_of(case: Case) -> ClassKey:
-    """Return the class that a case waits in."""
-    return (case.tenant, case.triage, case.brand_id, case.labels.language)
+def class_of(case: Case, asks: frozenset[str] = frozenset()) -> ClassKey:
+    """
+    Return the class that a case waits in.
+
+    Args:
+        asks: Kinds of skill beside language and brand that cases are told apart by.
+    """
+    wants = case.labels.language
+    if asks:
+        wants += f";{case.labels.subject}" if "subject" in asks else ""
+        wants += f";{case.platform}" if "platform" in asks else ""
+    if case.kind or case.target:
+        wants += f";{case.kind};{case.target}"
+    return (case.tenant, case.triage, case.brand_id, wants)
 
 
-def waiting_of(case: Case, weight: float) -> Waiting:
-    """Return a case as its queue sees it."""
-    return Waiting(case.case_id, class_of(case), case.triage, case.received_at, case.due_at, weight, case)
-
-
-def holder_of(case: Case) -> str:
-    """Return who holds a case: the rep it is offered to, else the one who works on it."""
-    return case.offer.rep_id if case.offer is not None else case.rep_id
+def wanted_by(case: Case) -> dict[SkillKind, str]:
+    """Return what a case asks of its rep, by kind of skill."""
+    labels = case.labels
+    return {"lang": labels.language, "subject": labels.subject, "brand": case.brand_id, "platform": case.platform}
 
 
 def weight_of(case: Case, brand: Brand | None) -> float:

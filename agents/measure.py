@@ -98,6 +98,10 @@ class Relabelled(Other, frozen=True, gc=False, tag="relabelled"):
     """Labels of a case were set anew; the windows count posts as they came."""
 
 
+class Moved(Other, frozen=True, gc=False, tag="moved"):
+    """Something else happened to a case."""
+
+
 class Unpublished(Other, frozen=True, gc=False, tag="unpublished"):
     """An answer did not get out."""
 
@@ -119,6 +123,7 @@ Event = (
     | Requeued
     | Relabelled
     | Learned
+    | Moved
     | records.Answered
     | Unpublished
     | records.Warned

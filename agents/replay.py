@@ -28,7 +28,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.app import Engine, changelogs, create_app
-from agents.floor import House, waiting_of, weight_of
+from agents.floor import House
 from agents.understand import Classifies
 from agents.worker import Worker
 from models.cases import Case
@@ -394,10 +394,7 @@ def ranks_of(cases: Iterable[Case], house: House, now: int) -> dict[str, int]:
     """
     queues: dict[str, ClassQueues] = {}
     for case in cases:
-        rules = house.brands.get((case.tenant, case.brand_id))
-        queues.setdefault(case.tenant, ClassQueues(house.order(case.tenant))).add(
-            waiting_of(case, weight_of(case, rules.brand if rules else None))
-        )
+        queues.setdefault(case.tenant, ClassQueues(house.order(case.tenant))).add(house.waiting(case))
     ranks: dict[str, int] = {}
     for waiting in queues.values():
         for place in range(1, len(waiting) + 1):

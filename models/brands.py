@@ -8,11 +8,12 @@ from msgspec import Struct, field
 
 from models.labels import Category, Subject, Triage
 from models.priority import DEFAULT, Order
-from models.reps import RepProfile
+from models.reps import AS_EVER, RepProfile, Team, WideningStep, WorkKind
 
 __all__ = [
     "ALWAYS",
     "DAYS",
+    "FORWARD_S",
     "Account",
     "BotAnswer",
     "BotRules",
@@ -43,6 +44,9 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """In the order of ``date.weekday()``."""
 
 PromiseKind = Literal["first_answer", "next_answer", "resolution"]
+
+
+FORWARD_S: Final = 900.0  # A meeting, and not a shift.
 
 
 class Minutes(Struct, frozen=True):
@@ -211,6 +215,8 @@ class Brand(Struct, frozen=True):
     tone: Tone = Tone()
     incidents: IncidentRules = IncidentRules()
     bot: BotRules = BotRules()
+    approval: bool = False
+    """Whether a second person must approve every answer of this brand."""
 
 
 class Account(Struct, frozen=True):
@@ -269,6 +275,15 @@ class Tenant(Struct, frozen=True):
     persons: tuple[Person, ...] = ()
     order: Order = DEFAULT
     """Which waiting case goes first."""
+    teams: tuple[Team, ...] = ()
+    kinds: tuple[WorkKind, ...] = ()
+    """Kinds of work; a case is of the first that fits, else one unit of work."""
+    widening: tuple[WideningStep, ...] = AS_EVER
+    """By ``after_s``, the first at 0."""
+    forward_s: float = FORWARD_S
+    """Seconds that a transfer waits for whom it was handed to; then it is for anybody."""
+    reopen_h: float = 0.0
+    """Hours after the close in which a customer who writes again opens the same case once more; 0: a new one is opened."""
 
 
 def brand_of(tenant: Tenant, brand_id: str) -> Brand | None:

@@ -14,6 +14,17 @@ class BadEvent(ZurufError):
 class IllegalTransition(ZurufError):
     """The caller's fault: the command is refused, and the desk is told what holds now."""
 
+    def __init__(self, message: str, code: str = "") -> None:
+        """
+        Make the refusal of one command.
+
+        Args:
+            message: What came and what holds.
+            code: One of ``models.wire.ErrorCode``; "": whoever refuses it knows by the command.
+        """
+        super().__init__(message)
+        self.code = code
+
 
 class Misconfigured(ZurufError):
     """The operator's fault: the process stops at its start and names the setting."""

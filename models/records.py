@@ -11,16 +11,17 @@ from typing import Literal
 from msgspec import Struct
 
 from models.brands import PromiseKind
-from models.cases import Case
+from models.cases import Case, CaseState
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import SocialPost
 from models.relabels import HeadChanged, Learned, Relabel, Relabelled
+from models.reps import PresenceState
 
 Src = tuple[int, int, int]
 """Source partition, its offset, number among its outputs."""
 
-PresenceState = Literal["available", "busy", "away", "offline"]
+Role = Literal["rep", "supervisor"]
 PublishStatus = Literal["sent", "failed", "unknown"]
 
 
@@ -57,7 +58,7 @@ class Dropped(Struct, frozen=True, gc=False, tag="dropped", omit_defaults=True):
     influence: Influence | None = None
 
 
-class DeskUp(Struct, frozen=True, gc=False, tag="desk_up"):
+class DeskUp(Struct, frozen=True, gc=False, tag="desk_up", omit_defaults=True):
     """A desk has said hello at a gateway."""
 
     at: int
@@ -65,6 +66,7 @@ class DeskUp(Struct, frozen=True, gc=False, tag="desk_up"):
     rep_id: str
     connection: str
     gateway: str
+    role: Role = "rep"
 
 
 class DeskDown(Struct, frozen=True, gc=False, tag="desk_down"):
@@ -85,7 +87,7 @@ class GatewayBeat(Struct, frozen=True, gc=False, tag="gateway_beat"):
     gateway: str
 
 
-class SetPresence(Struct, frozen=True, gc=False, tag="presence"):
+class SetPresence(Struct, frozen=True, gc=False, tag="presence", omit_defaults=True):
     """A rep says whether work may come."""
 
     at: int
@@ -94,6 +96,8 @@ class SetPresence(Struct, frozen=True, gc=False, tag="presence"):
     connection: str
     id: str
     state: PresenceState
+    when_done: bool = False
+    """Only once all that is in hand is done; nothing new comes from now on."""
 
 
 class Accept(Struct, frozen=True, gc=False, tag="accept"):
@@ -136,6 +140,8 @@ class Reply(Struct, frozen=True, gc=False, tag="reply", omit_defaults=True):
     text: str
     close: bool = True
     """Close the case once the answer is published; else it waits for the customer."""
+    anyway: bool = False
+    """Send it although the platform's reply window is over."""
 
 
 class CloseCase(Struct, frozen=True, gc=False, tag="close", omit_defaults=True):
@@ -149,6 +155,126 @@ class CloseCase(Struct, frozen=True, gc=False, tag="close", omit_defaults=True):
     case_id: str
     version: int
     disposition: str = ""
+
+
+class FromDesk(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Who gives a command, as the gateway read it in the token; never as a frame says."""
+
+    at: int
+    tenant: str
+    rep_id: str
+    connection: str
+    id: str
+    role: Role
+    brands: tuple[str, ...]
+    """Brands that the token allows; empty: all of the tenant."""
+
+
+class Hold(FromDesk, frozen=True, gc=False, tag="hold"):
+    """A rep lays a case aside, until a time or until it is taken up again."""
+
+    case_id: str
+    version: int
+    until: int = 0
+
+
+class Resume(FromDesk, frozen=True, gc=False, tag="resume"):
+    """A rep takes a case up again: out of a hold, or an answer back that waits for approval."""
+
+    case_id: str
+    version: int
+
+
+class Transfer(FromDesk, frozen=True, gc=False, tag="transfer"):
+    """A rep hands a case on."""
+
+    case_id: str
+    version: int
+    target: str
+    """``rep:<id>``, ``team:<id>``, ``department:<name>`` or ``site:<name>``."""
+    note: str = ""
+
+
+class Pull(FromDesk, frozen=True, gc=False, tag="pull"):
+    """A rep takes a waiting case that was not offered."""
+
+    case_id: str = ""
+    """"": the one that goes first of those that the rep may take."""
+
+
+class ListCases(FromDesk, frozen=True, gc=False, tag="list"):
+    """Somebody asks what there is; nothing changes."""
+
+    what: Literal["waiting", "approval", "all"]
+
+
+class View(FromDesk, frozen=True, gc=False, tag="view"):
+    """Somebody looks at a case, or writes in it; said again while it lasts."""
+
+    case_id: str
+    on: bool = True
+    writing: bool = False
+
+
+class Approve(FromDesk, frozen=True, gc=False, tag="approve"):
+    """A second person lets an answer go out."""
+
+    case_id: str
+    version: int
+    text: str = ""
+    """Instead of the answer's own; "": as it is."""
+
+
+class Return(FromDesk, frozen=True, gc=False, tag="return"):
+    """A second person gives an answer back to its rep."""
+
+    case_id: str
+    version: int
+    note: str
+
+
+class Reopen(FromDesk, frozen=True, gc=False, tag="reopen"):
+    """A closed case is opened again, by who had it last or by a supervisor."""
+
+    case_id: str
+
+
+class Assign(FromDesk, frozen=True, gc=False, tag="assign"):
+    """A supervisor gives a case to a rep."""
+
+    case_id: str
+    to: str
+    reason: str = ""
+
+
+class Take(FromDesk, frozen=True, gc=False, tag="take"):
+    """A supervisor takes a case."""
+
+    case_id: str
+    reason: str = ""
+
+
+class Prioritise(FromDesk, frozen=True, gc=False, tag="prioritise"):
+    """A supervisor gives a case another triage."""
+
+    case_id: str
+    triage: Triage
+    reason: str = ""
+
+
+class Say(FromDesk, frozen=True, gc=False, tag="say"):
+    """A supervisor tells reps something."""
+
+    to: str
+    """``rep:<id>``, ``team:<id>``, ``department:<name>``, ``site:<name>``; "": everybody who is there."""
+    text: str
+
+
+class LogOut(FromDesk, frozen=True, gc=False, tag="log_out"):
+    """A supervisor ends a rep's work; what the rep holds goes back."""
+
+    to: str
+    reason: str = ""
 
 
 class Resync(Struct, frozen=True, gc=False, tag="resync"):
@@ -196,7 +322,9 @@ class Takeover(Struct, frozen=True, gc=False, tag="takeover"):
     owner: str
 
 
-Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel
+OfCases = Hold | Resume | Transfer | Approve | Return | Reopen | Assign | Take | Prioritise
+Others = Pull | ListCases | View | Say | LogOut
+Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel | OfCases | Others
 Work = (
     Understood
     | Dropped
@@ -210,6 +338,8 @@ Work = (
     | CloseCase
     | Relabel
     | HeadChanged
+    | OfCases
+    | Others
     | Resync
     | Sending
     | Published
@@ -337,7 +467,41 @@ class Requeued(Struct, frozen=True, gc=False, tag="requeued"):
     brand_id: str
     case_id: str
     rep_id: str
-    reason: Literal["rejected", "expired", "away", "offline", "lost"]
+    reason: Literal["rejected", "expired", "away", "offline", "lost", "logged_out"]
+
+
+Move = Literal[
+    "pulled",
+    "held",
+    "resumed",
+    "forwarded",
+    "unclaimed",
+    "approval_asked",
+    "approved",
+    "returned",
+    "stopped",
+    "assigned",
+    "taken",
+    "prioritised",
+    "reopened",
+]
+
+
+class Moved(Struct, frozen=True, gc=False, tag="moved", omit_defaults=True):
+    """What else has happened to a case, and by whom: the audit of its life."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    case_id: str
+    what: Move
+    by: str = ""
+    """A rep or supervisor; "": a customer, or time."""
+    to: str = ""
+    note: str = ""
+    state: CaseState | None = None
+    """What the case is now."""
 
 
 class Answered(Struct, frozen=True, gc=False, tag="answered"):
@@ -450,6 +614,7 @@ CaseEvent = (
     | Offered
     | Accepted
     | Requeued
+    | Moved
     | Relabelled
     | Learned
     | Answered

@@ -1,10 +1,15 @@
-"""Which rep gets a case: able first, then the best skilled, then the longest idle."""
+"""Which rep gets a case: able first, then the best skilled, then the longest idle; able widens with the wait."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from models.reps import RepProfile, level_of, skill
+from models.reps import AS_EVER, RepProfile, SkillKind, can_take, level_of, skill
+
+NOWHERE: Final = ""
+"""The target of a case that anybody may get."""
 
 
 class Seat(Struct, gc=False):
@@ -14,43 +19,71 @@ class Seat(Struct, gc=False):
     held_units: int = 0
     idle_since: int = 0
     """Unix ms at which the last case left or was given."""
+    kind_units: Counter[str] = field(default_factory=Counter)
+    """Units held by kind of work."""
+    groups: frozenset[str] = frozenset()
+    """Targets that reach this rep; see ``models.reps.groups_of``."""
 
 
 Ranked = Sequence[tuple[int, Seat]]
 """Seats that suit a kind of case, with their fit, the best first."""
 
 
-def suits(rep: RepProfile, kind: str, value: str) -> bool:
-    """Whether a rep may do this: who lists no skill of a kind does them all."""
-    prefix = kind + ":"
-    return f"{prefix}{value}" in rep.skills or not any(name.startswith(prefix) for name in rep.skills)
+def has_room(seat: Seat, kind: str = "", units: int = 1) -> bool:
+    """Whether a case of this kind and size fits beside what the rep holds."""
+    most = seat.profile.kind_units.get(kind)
+    if most is not None and seat.kind_units[kind] + units > most:
+        return False
+    return can_take(seat.profile, seat.held_units, units)
 
 
-def is_suited(rep: RepProfile, language: str, brand_id: str) -> bool:
-    """Whether a rep speaks the language and serves the brand."""
-    return suits(rep, "lang", language) and suits(rep, "brand", brand_id)
+def level_for(rep: RepProfile, kind: SkillKind, value: str) -> int:
+    """Return a rep's level for what a case asks: who lists no skill of a kind does all of it, at level 1."""
+    listed = level_of(rep, skill(kind, value))
+    if listed or any(name.startswith(kind + ":") for name in rep.skills):
+        return listed
+    return 1
 
 
-def fit(rep: RepProfile, language: str, subject: str, brand_id: str) -> int:
-    """Return the sum of a rep's levels in what a case asks for, 0..15."""
-    return (
-        level_of(rep, skill("lang", language))
-        + level_of(rep, skill("subject", subject))
-        + level_of(rep, skill("brand", brand_id))
-    )
+def suits(rep: RepProfile, wanted: Mapping[SkillKind, str], levels: Mapping[SkillKind, int]) -> bool:
+    """Whether a rep reaches the levels that are asked for."""
+    return all(level_for(rep, kind, wanted[kind]) >= level for kind, level in levels.items())
 
 
-def ranked(seats: Iterable[Seat], language: str, subject: str, brand_id: str) -> Ranked:
-    """Return the seats that suit a kind of case, the best first; it holds until somebody comes or goes."""
+def fit(rep: RepProfile, wanted: Mapping[SkillKind, str]) -> int:
+    """Return the sum of a rep's listed levels in what a case asks for, 0..20."""
+    return sum(level_of(rep, skill(kind, value)) for kind, value in wanted.items())
+
+
+def ranked(
+    seats: Iterable[Seat],
+    language: str,
+    subject: str,
+    brand_id: str,
+    platform: str = "",
+    *,
+    levels: Mapping[SkillKind, int] = AS_EVER[0].levels,
+    target: str = NOWHERE,
+) -> Ranked:
+    """
+    Return the seats that suit a kind of case, the best first; it holds until somebody comes or goes.
+
+    Args:
+        levels: Least level by kind of skill: those of the widening step that the case has reached.
+        target: Whom it was handed to, as in ``team:night``; who was named gets it whatever the skills.
+    """
+    wanted: dict[SkillKind, str] = {"lang": language, "subject": subject, "brand": brand_id, "platform": platform}
     able = [
-        (fit(seat.profile, language, subject, brand_id), seat)
+        (fit(seat.profile, wanted), seat)
         for seat in seats
-        if is_suited(seat.profile, language, brand_id)
+        if (target in seat.groups if target else suits(seat.profile, wanted, levels))
     ]
     return sorted(able, key=lambda pair: (-pair[0], pair[1].profile.id))
 
 
-def choose_seat(able: Ranked, declined: Sequence[str] = (), preferred: str = "") -> Seat | None:
+def choose_seat(
+    able: Ranked, declined: Sequence[str] = (), preferred: str = "", kind: str = "", units: int = 1
+) -> Seat | None:
     """
     Return the seat that gets a case, or None if no able one has room.
 
@@ -58,12 +91,14 @@ def choose_seat(able: Ranked, declined: Sequence[str] = (), preferred: str = "")
         able: As ``ranked`` gives them.
         declined: Reps who had it and gave it back: they come only where nobody else has room.
         preferred: The rep who answered this customer before; gets it if able and free.
+        kind: Kind of work that the case is.
+        units: Units that it takes.
     """
     best: Seat | None = None
     best_fit = -1
     fallback: Seat | None = None
     for level, seat in able:
-        if seat.held_units >= seat.profile.capacity:
+        if not has_room(seat, kind, units):
             continue
         if declined and seat.profile.id in declined:
             fallback = fallback or seat

@@ -11,18 +11,21 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Raw, Struct
 
 from models.brands import PromiseKind
-from models.cases import CaseState, Entry
+from models.cases import CaseState, Entry, Note
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import Author
 from models.promises import Promises
-from models.records import PresenceState
+from models.reps import PresenceState
 
 SUBPROTOCOL: Final = "zuruf.desk.v1"
 VERSION: Final = 1
 
 Key = Annotated[str, Meta(min_length=1, max_length=256)]
 AnswerText = Annotated[str, Meta(min_length=1, max_length=20_000)]
+Remark = Annotated[str, Meta(max_length=500)]
+Target = Annotated[str, Meta(max_length=256, pattern=r"^(rep|team|department|site):.")]
+"""Whom something is handed to, as in ``rep:ben``, ``team:night``, ``department:billing``, ``site:kiel``."""
 
 ErrorCode = Literal[
     "bad_request",
@@ -33,6 +36,11 @@ ErrorCode = Literal[
     "offer_gone",
     "not_owner",
     "version_conflict",
+    "illegal",
+    "capacity",
+    "absent",
+    "being_written",
+    "window_closed",
     "too_long",
     "rate_limited",
     "unavailable",
@@ -63,7 +71,9 @@ class Presence(Struct, frozen=True, gc=False, tag="presence"):
     """Whether work may come; away and offline withdraw open offers at once."""
 
     id: Key
-    state: PresenceState
+    state: Literal["available", "busy", "away", "offline"]
+    when_done: bool = False
+    """Only once all that is in hand is done; until then nothing new comes."""
 
 
 class AcceptOffer(Struct, frozen=True, gc=False, tag="accept"):
@@ -93,6 +103,8 @@ class SendReply(Struct, frozen=True, gc=False, tag="reply"):
     version: int
     text: AnswerText
     close: bool = True
+    anyway: bool = False
+    """Send it although the platform's reply window is over: it will most likely refuse."""
 
 
 class Close(Struct, frozen=True, gc=False, tag="close"):
@@ -119,6 +131,126 @@ class RelabelCase(Struct, frozen=True, gc=False, tag="relabel"):
     ]
 
 
+class HoldCase(Struct, frozen=True, gc=False, tag="hold"):
+    """Lay a case aside; it stays in hand, and its promises run on."""
+
+    id: Key
+    case_id: Key
+    version: int
+    until: Annotated[int, Meta(ge=0, lt=2**53)] = 0
+    """Unix ms, at most a week ahead; 0: until it is taken up."""
+
+
+class ResumeCase(Struct, frozen=True, gc=False, tag="resume"):
+    """Take a case up again: out of a hold, or an answer back that waits for approval."""
+
+    id: Key
+    case_id: Key
+    version: int
+
+
+class TransferCase(Struct, frozen=True, gc=False, tag="transfer"):
+    """Hand a case on, with a note that only reps see."""
+
+    id: Key
+    case_id: Key
+    version: int
+    to: Target
+    note: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+class PullCase(Struct, frozen=True, gc=False, tag="pull"):
+    """Take a waiting case; without ``case_id`` the one that goes first."""
+
+    id: Key
+    case_id: Annotated[str, Meta(max_length=256)] = ""
+
+
+class ListThem(Struct, frozen=True, gc=False, tag="list"):
+    """Ask what waits (and may be taken), what awaits approval, or, as a supervisor, for all that is open."""
+
+    id: Key
+    what: Literal["waiting", "approval", "all"] = "waiting"
+
+
+class ViewCase(Struct, frozen=True, gc=False, tag="view"):
+    """Look at a case, and say so every ten seconds while it lasts; ``writing`` asks for the pen."""
+
+    id: Key
+    case_id: Key
+    on: bool = True
+    writing: bool = False
+
+
+class ApproveAnswer(Struct, frozen=True, gc=False, tag="approve"):
+    """Let somebody else's answer go out, as it is or with another text."""
+
+    id: Key
+    case_id: Key
+    version: int
+    text: Annotated[str, Meta(max_length=20_000)] = ""
+
+
+class ReturnAnswer(Struct, frozen=True, gc=False, tag="return"):
+    """Give somebody else's answer back, and say why."""
+
+    id: Key
+    case_id: Key
+    version: int
+    note: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class ReopenCase(Struct, frozen=True, gc=False, tag="reopen"):
+    """Open a closed case again."""
+
+    id: Key
+    case_id: Key
+
+
+class SupAssign(Struct, frozen=True, gc=False, tag="sup_assign"):
+    """Give a case to a rep who is there, whoever has it; it may go beyond the capacity."""
+
+    id: Key
+    case_id: Key
+    to: Key
+    """The rep's id."""
+    reason: Remark = ""
+
+
+class SupTake(Struct, frozen=True, gc=False, tag="sup_take"):
+    """Take a case oneself, whoever has it."""
+
+    id: Key
+    case_id: Key
+    reason: Remark = ""
+
+
+class SupPriority(Struct, frozen=True, gc=False, tag="sup_priority"):
+    """Give a case another triage; its due time follows."""
+
+    id: Key
+    case_id: Key
+    triage: Literal["less", "important", "urgent", "at_once"]
+    reason: Remark = ""
+
+
+class SupMessage(Struct, frozen=True, gc=False, tag="sup_message"):
+    """Tell reps something; without ``to`` everybody who is there."""
+
+    id: Key
+    text: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    to: Target | Literal[""] = ""
+
+
+class SupLogout(Struct, frozen=True, gc=False, tag="sup_logout"):
+    """End a rep's work: what the rep holds goes back, and the desk is closed."""
+
+    id: Key
+    to: Key
+    """The rep's id."""
+    reason: Remark = ""
+
+
 class Ack(Struct, frozen=True, gc=False, tag="ack"):
     """All frames up to ``seq`` were read; sent once a second or every 20 frames."""
 
@@ -137,8 +269,23 @@ class Heartbeat(Struct, frozen=True, gc=False, tag="hb"):
     now: int = 0
 
 
+RepFrame = (
+    HoldCase | ResumeCase | TransferCase | PullCase | ListThem | ViewCase | ApproveAnswer | ReturnAnswer | ReopenCase
+)
+SupervisorFrame = SupAssign | SupTake | SupPriority | SupMessage | SupLogout
 ClientFrame = (
-    Hello | Presence | AcceptOffer | RejectOffer | SendReply | Close | RelabelCase | Ack | Subscribe | Heartbeat
+    Hello
+    | Presence
+    | AcceptOffer
+    | RejectOffer
+    | SendReply
+    | Close
+    | RelabelCase
+    | RepFrame
+    | SupervisorFrame
+    | Ack
+    | Subscribe
+    | Heartbeat
 )
 
 
@@ -169,6 +316,18 @@ class CaseView(Struct, frozen=True, gc=False, omit_defaults=True):
     reply_until: int | None = None
     text_max: int = 0
     """Code points that the platform allows in an answer; 0 if it sets no bound that we know."""
+    rep_id: str = ""
+    """Who works on it, or had it last."""
+    kind: str = ""
+    """Kind of work."""
+    units: int = 1
+    until: int = 0
+    """When its state ends by itself: a hold, a transfer that nobody takes, the units of an idle talk; 0: never."""
+    target: str = ""
+    """Whom it was handed to."""
+    notes: tuple[Note, ...] = ()
+    writer: str = ""
+    writer_until: int = 0
     promises: Promises = ()
     """Those that run or are paused; of each when it is due and when a warning comes."""
 
@@ -206,7 +365,21 @@ class Revoke(Struct, frozen=True, gc=False, tag="revoke"):
     ts: int
     case_id: str
     version: int
-    reason: Literal["expired", "rejected", "away", "offline", "lost", "closed", "withdrawn"]
+    reason: Literal[
+        "expired",
+        "rejected",
+        "away",
+        "offline",
+        "lost",
+        "closed",
+        "withdrawn",
+        "transferred",
+        "supervisor",
+        "deleted",
+        "logged_out",
+        "answered",
+    ]
+    """``deleted``: its author has taken the post back; forget its text. ``answered``: it awaits its customer elsewhere."""
 
 
 class CaseFrame(Struct, frozen=True, gc=False, tag="case"):
@@ -259,16 +432,108 @@ class Publish(Struct, frozen=True, gc=False, tag="publish", omit_defaults=True):
     error: str = ""
 
 
-class PresenceFrame(Struct, frozen=True, gc=False, tag="presence_is"):
+class PresenceFrame(Struct, frozen=True, gc=False, tag="presence_is", omit_defaults=True):
     """The rep's presence, as dispatch holds it."""
 
     epoch: int
     seq: int
     ts: int
     state: PresenceState
+    next: PresenceState | None = None
+    """What it becomes once all that is in hand is done."""
+    until: int = 0
+    """When a wrap-up ends, Unix ms."""
 
 
-class Snapshot(Struct, frozen=True, gc=False, tag="snapshot"):
+InfoKind = Literal["message", "window_closed", "deleted", "edited", "approval"]
+
+
+class Info(Struct, frozen=True, gc=False, tag="info", omit_defaults=True):
+    """Something that a person should know; it changes nothing."""
+
+    epoch: int
+    seq: int
+    ts: int
+    kind: InfoKind
+    """``message``: from a supervisor; ``deleted`` and ``edited``: while an answer is under way; ``approval``: one waits."""
+    case_id: str = ""
+    text: str = ""
+    by: str = ""
+
+
+class Erased(Struct, frozen=True, gc=False, tag="erased"):
+    """A post was deleted by its author: whatever a page still shows of it has to go."""
+
+    epoch: int
+    seq: int
+    ts: int
+    case_id: str
+    entry_id: str
+
+
+class CaseBrief(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A line of a list."""
+
+    case_id: str
+    brand_id: str
+    platform: str
+    state: CaseState
+    version: int
+    triage: Triage
+    received_at: int
+    due_at: int
+    author: str = ""
+    """Handle, or name."""
+    excerpt: str = ""
+    """The first 140 characters of the customer's last post."""
+    language: str = ""
+    subject: str = ""
+    kind: str = ""
+    units: int = 1
+    rep_id: str = ""
+    target: str = ""
+    reply_until: int | None = None
+
+
+class Listed(Struct, frozen=True, gc=False, tag="listed"):
+    """The answer to ``list``: at most 50 cases, those that go first in front."""
+
+    re: str
+    what: Literal["waiting", "approval", "all"]
+    cases: tuple[CaseBrief, ...]
+    total: int
+    """All there are, also beyond the 50."""
+
+
+class Shown(Struct, frozen=True, gc=False, tag="shown"):
+    """A case as somebody looks at it who does not hold it; given at the first ``view`` and when it changes."""
+
+    case: CaseView
+
+
+class Viewer(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Somebody who looks at a case."""
+
+    rep_id: str
+    name: str = ""
+    writing: bool = False
+
+
+class Viewers(Struct, frozen=True, gc=False, tag="viewers"):
+    """Everybody who looks at a case, told to all of them and to who holds it; the latest wins."""
+
+    case_id: str
+    viewers: tuple[Viewer, ...]
+
+
+class LoggedOut(Struct, frozen=True, gc=False, tag="logged_out", omit_defaults=True):
+    """A supervisor has ended this rep's work; the connection closes with 4403."""
+
+    by: str
+    reason: str = ""
+
+
+class Snapshot(Struct, frozen=True, gc=False, tag="snapshot", omit_defaults=True):
     """All that a rep holds, in pages of at most 50 cases; numbering goes on after ``seq``."""
 
     epoch: int
@@ -278,6 +543,8 @@ class Snapshot(Struct, frozen=True, gc=False, tag="snapshot"):
     last: bool
     presence: PresenceState
     cases: tuple[CaseView, ...]
+    next: PresenceState | None = None
+    until: int = 0
 
 
 class CommandError(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -320,13 +587,20 @@ ServerFrame = (
     | Notice
     | Publish
     | PresenceFrame
+    | Info
+    | Erased
+    | Listed
+    | Shown
+    | Viewers
+    | LoggedOut
     | Snapshot
     | Result
     | GoingAway
     | Heartbeat
     | Board
 )
-DeskFrame = OfferFrame | Revoke | CaseFrame | Message | Notice | Publish | PresenceFrame | Snapshot | Result
+Unsequenced = Listed | Shown | Viewers | LoggedOut | Snapshot | Result
+DeskFrame = OfferFrame | Revoke | CaseFrame | Message | Notice | Publish | PresenceFrame | Info | Erased | Unsequenced
 
 
 class DeskEvent(Struct, frozen=True, gc=False, omit_defaults=True):

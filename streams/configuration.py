@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from models.brands import (
     ALWAYS,
     DAYS,
+    FORWARD_S,
     Account,
     Brand,
     DayHours,
@@ -30,7 +31,20 @@ from models.brands import (
 from models.calendars import is_region, regions
 from models.errors import Misconfigured
 from models.labels import LANGUAGES, SUBJECTS
-from models.reps import CAPACITY_DEFAULT, CAPACITY_MAX, LEVEL_MAX, LEVEL_MIN, SKILL_KINDS, RepProfile
+from models.reps import (
+    AS_EVER,
+    CAPACITY_DEFAULT,
+    CAPACITY_MAX,
+    LEVEL_MAX,
+    LEVEL_MIN,
+    SKILL_KINDS,
+    TEAMS_MAX,
+    RepProfile,
+    SkillKind,
+    Team,
+    WideningStep,
+    WorkKind,
+)
 from streams.answering import bot_rules, incident_rules, people_rules, persons_of
 from streams.ordering import order_of
 
@@ -39,6 +53,11 @@ TENANTS_MAX: Final = 1_000
 BRANDS_MAX: Final = 1_000
 REPS_MAX: Final = 10_000
 ACCOUNTS_MAX: Final = 1_000
+TENANT_TEAMS_MAX: Final = 1_000
+KINDS_MAX: Final = 50
+WIDENINGS_MAX: Final = 10  # Each multiplies the classes that a decision looks at.
+DAY_S: Final = 86_400.0
+REOPEN_H_MAX: Final = 7 * 24.0  # A closed case stays in the table for a week.
 ANSWER_CHARS_MAX: Final = 20_000  # As long as a desk may write.
 URL_CHARS_MAX: Final = 2_000
 WORDS_MAX: Final = 1_000  # Of one list of one brand: all of them stand in one automaton in memory.
@@ -222,6 +241,11 @@ def _tenant(keys: Keys) -> Tenant:
     account_keys = keys.tables("account", ACCOUNTS_MAX)
     people, persons = people_rules(keys), persons_of(keys)
     order = order_of(keys)
+    team_keys = keys.tables("team", TENANT_TEAMS_MAX)
+    kind_keys = keys.tables("kind", KINDS_MAX)
+    widening = _widening(keys.tables("widening", WIDENINGS_MAX))
+    forward_s = keys.number("forward_s", FORWARD_S, 10.0, DAY_S)
+    reopen_h = keys.number("reopen_h", 0.0, 0.0, REOPEN_H_MAX)
     keys.done()
     if not brand_keys:
         raise Misconfigured(f"{keys.file}: {keys.key('brand')}: missing, wanted at least one [[tenant.brand]]")
@@ -230,12 +254,33 @@ def _tenant(keys: Keys) -> Tenant:
     for handle, first, second in handles_used_twice(brands):
         meant = f"a handle of its own; {brand_keys[first].path} ({brands[first].id}) has it already"
         brand_keys[second].fail("handles", meant, found=handle)
-    reps = tuple(_rep(one, {brand.id for brand in brands}) for one in rep_keys)
+    teams = tuple(_team(one) for one in team_keys)
+    _check_unique(team_keys, [team.id for team in teams], "id")
+    kinds = tuple(_kind(one) for one in kind_keys)
+    _check_unique(kind_keys, [kind.id for kind in kinds], "id")
+    known = _Known(
+        frozenset(brand.id for brand in brands), frozenset(one.id for one in teams), frozenset(one.id for one in kinds)
+    )
+    reps = tuple(_rep(one, known) for one in rep_keys)
     _check_unique(rep_keys, [rep.id for rep in reps], "id")
     accounts = tuple(_account(one, [brand.id for brand in brands]) for one in account_keys)
     _check_unique(account_keys, [account.id for account in accounts], "id")
     _check_chats(account_keys, accounts)
-    return Tenant(tenant_id, name, brands, reps, accounts, people, persons, order)
+    return Tenant(
+        id=tenant_id,
+        name=name,
+        brands=brands,
+        reps=reps,
+        accounts=accounts,
+        teams=teams,
+        kinds=kinds,
+        widening=widening,
+        forward_s=forward_s,
+        reopen_h=reopen_h,
+        people=people,
+        persons=persons,
+        order=order,
+    )
 
 
 def _brand(keys: Keys) -> Brand:
@@ -258,6 +303,7 @@ def _brand(keys: Keys) -> Brand:
         tone=_tone(keys),
         incidents=incident_rules(keys),
         bot=bot_rules(keys),
+        approval=keys.flag("approval", False),
     )
     keys.done()
     _check_reach(keys, brand.service_level, brand.hours)
@@ -560,20 +606,122 @@ def _hours_of_day(given: Keys, name: str) -> tuple[tuple[tuple[int, int], ...], 
 # -- reps -----------------------------------------------------------------------------------------------------------
 
 
-def _rep(keys: Keys, brand_ids: set[str]) -> RepProfile:
+class _Known(NamedTuple):
+    """Ids of a tenant that its reps may name."""
+
+    brands: frozenset[str]
+    teams: frozenset[str]
+    kinds: frozenset[str]
+
+
+def _rep(keys: Keys, known: _Known) -> RepProfile:
     rep_id = keys.id()
     rep = RepProfile(
         id=rep_id,
         name=keys.text("name", default=rep_id),
-        skills=_skills(keys, brand_ids),
+        skills=_skills(keys, known.brands),
         capacity=keys.whole("capacity", CAPACITY_DEFAULT, 1, CAPACITY_MAX),
         simulated=keys.flag("simulated", False),
+        teams=_named(keys, "teams", known.teams, "a team"),
+        kind_units=_kind_units(keys, known.kinds),
+        approval=keys.flag("approval", False),
+        approves=keys.flag("approves", False),
+        pulls=keys.flag("pulls", True),
     )
     keys.done()
+    if len(rep.teams) > TEAMS_MAX:
+        keys.fail("teams", f"at most {TEAMS_MAX} teams")
     return rep
 
 
-def _skills(keys: Keys, brand_ids: set[str]) -> dict[str, int]:
+def _named(keys: Keys, name: str, known: frozenset[str], what: str) -> tuple[str, ...]:
+    """Return a list of ids of this tenant."""
+    given = keys.texts(name)
+    for index, one in enumerate(given):
+        if one not in known:
+            keys.fail(f"{name}[{index}]", _one_of(what, known), found=one)
+    return given
+
+
+def _one_of(what: str, known: frozenset[str]) -> str:
+    there = f"one of {' '.join(sorted(known))}" if known else "of which there is none"
+    return f"{what} of this tenant, {there}"
+
+
+def _kind_units(keys: Keys, known: frozenset[str]) -> dict[str, int]:
+    table = keys.table("kind_units")
+    if table is None:
+        return {}
+    for name in table.names():
+        if name not in known:
+            meant = _one_of("a kind", known)
+            raise Misconfigured(f"{table.file}: {table.key(name)}: found {name!r}, wanted {meant}")
+    return {name: table.whole(name, 0, 0, CAPACITY_MAX) for name in table.names()}
+
+
+def _team(keys: Keys) -> Team:
+    team_id = keys.id()
+    team = Team(
+        id=team_id,
+        name=keys.text("name", default=team_id),
+        department=keys.text("department", default=""),
+        site=keys.text("site", default=""),
+    )
+    keys.done()
+    return team
+
+
+def _kind(keys: Keys) -> WorkKind:
+    kind = WorkKind(
+        id=keys.id(),
+        platforms=keys.texts("platforms"),
+        visibility=_visibility(keys),
+        units=keys.whole("units", 1, 1, CAPACITY_MAX),
+        idle_frees_s=keys.number("idle_frees_s", 0.0, 0.0, DAY_S),
+        wrapup_s=keys.number("wrapup_s", 0.0, 0.0, 3600.0),
+    )
+    keys.done()
+    return kind
+
+
+def _visibility(keys: Keys) -> Literal["public", "private", ""]:
+    match keys.text("visibility", default="both"):
+        case "public":
+            return "public"
+        case "private":
+            return "private"
+        case "both":
+            return ""
+    keys.fail("visibility", "public, private or both")
+
+
+def _widening(tables: Sequence[Keys]) -> tuple[WideningStep, ...]:
+    """Read the steps by which more reps come into question; they begin at 0 and ask for less from step to step."""
+    steps = tuple(_widening_step(one) for one in tables)
+    for index, step in enumerate(steps):
+        if index == 0 and step.after_s != 0:
+            tables[0].fail("after_s", "0: the first step says what holds when a post comes")
+        if index and step.after_s <= steps[index - 1].after_s:
+            tables[index].fail("after_s", f"more than the {steps[index - 1].after_s:g} of the step before")
+    return steps or AS_EVER
+
+
+def _widening_step(keys: Keys) -> WideningStep:
+    after_s = keys.number("after_s", 0.0, 0.0, DAY_S)
+    levels: dict[SkillKind, int] = {
+        kind: keys.whole(f"{kind}_level", LEVEL_MIN, LEVEL_MIN, LEVEL_MAX)
+        for kind in SKILL_KINDS
+        if keys.has(f"{kind}_level")
+    }
+    keys.done()
+    return WideningStep(after_s, levels)
+
+
+def _is_platform(name: str) -> bool:
+    return bool(_ID.fullmatch(name))
+
+
+def _skills(keys: Keys, brand_ids: frozenset[str]) -> dict[str, int]:
     table = keys.table("skills")
     if table is None:
         return {}
@@ -581,6 +729,7 @@ def _skills(keys: Keys, brand_ids: set[str]) -> dict[str, int]:
         "lang": (LANGUAGES.__contains__, f"a language, one of {' '.join(LANGUAGES)}"),
         "subject": (set[str](SUBJECTS).__contains__, f"a subject, one of {' '.join(SUBJECTS)}"),
         "brand": (brand_ids.__contains__, f"a brand of this tenant, one of {' '.join(sorted(brand_ids))}"),
+        "platform": (_is_platform, "a platform, as in platform:x"),
     }
     skills: dict[str, int] = {}
     for name in table.names():

@@ -4,7 +4,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.records import PresenceState
+from models.records import Role
+from models.reps import PresenceState
 from models.wire import Result
 from streams.rows import Kind
 
@@ -29,6 +30,11 @@ class RepRow(Struct, frozen=True, omit_defaults=True):
     lost_at: int = 0
     """When the last connection ended; 0 while one stands."""
     idle_since: int = 0
+    role: Role = "rep"
+    """Of the desk that connected last."""
+    next: PresenceState | None = None
+    """What the presence becomes once all that is in hand is done."""
+    wrapup_until: int = 0
     results: tuple[tuple[str, Result], ...] = ()
     """Of the last commands, by id, oldest first."""
 

@@ -82,21 +82,23 @@ def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
     later = next((one for one in case.thread[place:] if one.by == "customer" and not one.deleted), None)
     if later is not None:
         return _still_waiting(turn, changed, later.at)
-    done = cases.published(changed, turn.now)
+    done = cases.published(changed, turn.now, _idle_ms(turn, changed))
     rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
     if done.state == "awaiting_customer" and rules is not None:
         return rules.awaiting_customer(done, turn.now)
     return replace(done, promises=answered(done.promises))
 
 
+def _idle_ms(turn: Turn, case: Case) -> int:
+    """Return how long a talk goes on taking units of its rep, who must be there for it."""
+    if not turn.floor.is_present(case.tenant, case.rep_id):
+        return 0
+    return round(turn.floor.house.kind(case).idle_frees_s * 1000)
+
+
 def _still_waiting(turn: Turn, case: Case, since: int) -> Case:
     """The answer is out, and the customer has written since: waiting counts from there, so that it counts once."""
-    rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
-    moved = replace(
-        case, awaits_answer=True, received_at=since, promises=answered(case.promises), version=case.version + 1
-    )
-    if rules is not None:
-        moved = rules.awaiting_answer(moved, first=False)
+    moved = turn.floor.house.due_again(replace(case, version=case.version + 1), since)
     return moved if cases.is_under_way(case) else replace(cases.unpublished(moved), close_after=False)
 
 

@@ -1,16 +1,16 @@
 """Desks come and go, say whether work may come, and are shown what their rep holds."""
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from agents.dispatch.offers import match, requeue
+from agents.dispatch.presence import become, show_presence
 from agents.dispatch.results import is_known, tell_result
 from agents.dispatch.turn import Turn
 from agents.dispatch.views import pages, view
 from agents.floor import without_connection
 from models.records import DeskDown, DeskUp, GatewayBeat, Resync, SetPresence
-from models.wire import PresenceFrame, Snapshot
+from models.reps import PresenceState
+from models.wire import Snapshot
 from tables.reps import CONNECTIONS_MAX, Connection, RepRow, rep_key
 
 
@@ -20,7 +20,7 @@ def desk_up(turn: Turn, work: DeskUp) -> None:
     mine = Connection(work.connection, work.gateway)
     others = tuple(one for one in row.connections if one.connection != work.connection)
     turn.floor.beats[work.tenant, work.gateway] = turn.now
-    turn.floor.save_rep(replace(row, connections=(*others, mine)[-CONNECTIONS_MAX:], lost_at=0))
+    turn.floor.save_rep(replace(row, connections=(*others, mine)[-CONNECTIONS_MAX:], lost_at=0, role=work.role))
 
 
 def desk_down(turn: Turn, work: DeskDown) -> None:
@@ -40,17 +40,25 @@ def presence(turn: Turn, work: SetPresence) -> None:
     """A rep says whether work may come."""
     row = turn.floor.rep(work.tenant, work.rep_id)
     if not is_known(turn, row, work):
-        set_presence(turn, row, work.state)
+        if work.when_done and work.state != "available" and turn.floor.held_by(work.tenant, work.rep_id):
+            _set_next(turn, row, work.state)
+        else:
+            set_presence(turn, row, work.state)
         tell_result(turn, work, None)
         match(turn, work.tenant)
 
 
-def set_presence(turn: Turn, row: RepRow, state: Any) -> None:
+def _set_next(turn: Turn, row: RepRow, state: PresenceState) -> None:
+    """What is in hand is done first; until then nothing new comes."""
+    here = "busy" if row.presence in ("available", "wrapup") else row.presence
+    changed = replace(row, presence=here, next=state, wrapup_until=0)
+    turn.floor.save_rep(changed)
+    show_presence(turn, changed)
+
+
+def set_presence(turn: Turn, row: RepRow, state: PresenceState) -> None:
     """Note a rep's presence and tell it; who goes away gives back what is only offered."""
-    if row.presence != state:
-        idle_since = turn.now if state == "available" else row.idle_since
-        turn.floor.save_rep(replace(row, presence=state, idle_since=idle_since))
-    turn.tell(row.tenant, row.rep_id, lambda epoch, seq, ts: PresenceFrame(epoch, seq, ts, state))
+    become(turn, row, state)
     if state in ("away", "offline"):
         for case in turn.floor.held_by(row.tenant, row.rep_id):
             if case.state == "offered":
@@ -75,5 +83,7 @@ def snapshot(turn: Turn, tenant: str, rep_id: str, connection: str) -> None:
             last=number == len(cut) - 1,
             presence=row.presence,
             cases=page,
+            next=row.next,
+            until=row.wrapup_until,
         )
         turn.address(tenant, rep_id, connection, frame)

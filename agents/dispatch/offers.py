@@ -2,20 +2,34 @@
 
 from typing import Literal
 
+from agents.dispatch.presence import settle
 from agents.dispatch.turn import Turn
 from agents.dispatch.views import view
-from agents.floor import holder_of
 from models import cases
-from models.cases import HELD, Case
+from models.cases import Case, holder_of, is_in_hand
 from models.records import Offered, Requeued
 from models.wire import CaseFrame, OfferFrame, Revoke
 
-RevokeReason = Literal["expired", "rejected", "away", "offline", "lost", "closed", "withdrawn"]
-RequeueReason = Literal["rejected", "expired", "away", "offline", "lost"]
+RevokeReason = Literal[
+    "expired",
+    "rejected",
+    "away",
+    "offline",
+    "lost",
+    "closed",
+    "withdrawn",
+    "transferred",
+    "supervisor",
+    "deleted",
+    "logged_out",
+    "answered",
+]
+RequeueReason = Literal["rejected", "expired", "away", "offline", "lost", "logged_out"]
 
 
 def match(turn: Turn, tenant: str) -> None:
     """Offer queued cases to free reps until one of both runs out."""
+    settle(turn)
     while turn.part.ready and (found := turn.floor.take_next(tenant)) is not None:
         case, seat, why = found
         offer(turn, case, case, seat.profile.id, why.words())
@@ -75,5 +89,5 @@ def revoke(turn: Turn, case: Case, rep_id: str, reason: RevokeReason) -> None:
 
 def show(turn: Turn, case: Case) -> None:
     """Show a case as it now is to whoever holds it."""
-    if case.state in HELD:
+    if is_in_hand(case):
         turn.tell(case.tenant, holder_of(case), lambda epoch, seq, ts: CaseFrame(epoch, seq, ts, view(case)))

@@ -5,11 +5,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.dispatch.commands import end, take_up
+from agents.dispatch.moves import erase, inform, moved
 from agents.dispatch.offers import match, offer, show
-from agents.dispatch.turn import DAY_MS, Turn
-from agents.floor import BrandRules, holder_of
+from agents.dispatch.turn import DAY_MS, HOUR_MS, Turn
+from agents.floor import BrandRules
 from models import cases
-from models.cases import HELD, Case, Entry
+from models.cases import WAITING, Case, Entry, holder_of, is_in_hand, was_answered
 from models.errors import BadEvent
 from models.labels import TRIAGE_RANK, at_least
 from models.records import Counted, Dropped, Joined, Opened, Understood
@@ -43,7 +45,34 @@ def understood(turn: Turn, work: Understood) -> None:
         elif not work.labels.answer and TRIAGE_RANK[work.triage] < TRIAGE_RANK["important"]:
             _count(turn, work, "no_answer")
         else:
-            _open(turn, work, rules)
+            _begin(turn, work, rules)
+
+
+def _begin(turn: Turn, work: Understood, rules: BrandRules) -> None:
+    """A post of a conversation without an open case: a new one, or the last one again where the tenant wants it so."""
+    last = _reopenable(turn, work)
+    if last is None:
+        _open(turn, work, rules)
+    elif work.post.id in last.seen:
+        _count(turn, work, "repeat", last.case_id)
+    else:
+        again = turn.floor.house.at_rest(cases.reopened(last), last.closed_at, work.post.received_at)
+        changed = _awaiting(turn, work, rules, again, _with_post(again, work))
+        turn.floor.save(last, changed)
+        _tell_arrival(turn, Joined, work, changed)
+        moved(turn, changed, "reopened")
+        match(turn, work.tenant)
+
+
+def _reopenable(turn: Turn, work: Understood) -> Case | None:
+    tenant = turn.floor.house.tenants.get(work.tenant)
+    if tenant is None or not tenant.reopen_h:
+        return None
+    since = turn.now - round(tenant.reopen_h * HOUR_MS)
+    for case in turn.floor.closed_of(work.tenant, work.post.conversation_uri):
+        if case.closed_at >= since and case.brand_id == work.brand_id:
+            return case
+    return None
 
 
 def _not_from_the_future(turn: Turn, work: Understood) -> Understood:
@@ -76,6 +105,7 @@ def _count(turn: Turn, work: Understood, reason: Any, case_id: str = "") -> None
 def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
     post = work.post
     triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=turn.now)
+    kind = turn.floor.house.kind_of(work.tenant, post.platform, post.visibility)
     case_id = f"c{work.src[0]}-{work.src[1]}"
     case = Case(
         case_id=case_id,
@@ -102,6 +132,8 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         visibility=post.visibility,
         permalink=post.permalink,
         reply_until=post.reply_until,
+        kind=kind.id,
+        units=kind.units,
     )
     case = rules.awaiting_answer(case, first=True)
     _tell_arrival(turn, Opened, work, case)
@@ -138,19 +170,15 @@ def _tell_arrival(turn: Turn, kind: type[Opened] | type[Joined], work: Understoo
 
 
 def _join(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
-    post = work.post
     wants = work.triage != "spam" and (work.labels.answer or TRIAGE_RANK[work.triage] >= TRIAGE_RANK["important"])
-    changed = replace(
-        case,
-        thread=cases.with_entry(case.thread, _entry_of(work)),
-        seen=cases.with_seen(case.seen, post.id),
-        version=case.version + 1,
-    )
+    changed = _with_post(case, work)
     if wants:
         changed = _awaiting(turn, work, rules, case, changed)
     turn.floor.save(case, changed)
     _tell_arrival(turn, Joined, work, changed)
-    if case.state in HELD:
+    if case.state == "awaiting_customer" and changed.state == "working":
+        show(turn, changed)
+    elif is_in_hand(case) and is_in_hand(changed):
         entry = changed.thread[-1]
         turn.tell(
             case.tenant,
@@ -170,6 +198,15 @@ def _join(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
     match(turn, work.tenant)
 
 
+def _with_post(case: Case, work: Understood) -> Case:
+    return replace(
+        case,
+        thread=cases.with_entry(case.thread, _entry_of(work)),
+        seen=cases.with_seen(case.seen, work.post.id),
+        version=case.version + 1,
+    )
+
+
 def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, changed: Case) -> Case:
     """A follow-up that wants an answer: waiting counts on from the oldest unanswered post, or begins now."""
     post = work.post
@@ -180,9 +217,12 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         reply_until=post.reply_until or case.reply_until,
         now=turn.now,
     )
+    reply_until = post.reply_until or case.reply_until
+    # While a talk takes its rep's units it comes back at once; after that, or if the rep has left, through the queue.
+    at_once = is_in_hand(case) and turn.floor.is_present(case.tenant, case.rep_id)
+    changed = cases.taken_up(changed, at_once=at_once)
     changed = replace(
         changed,
-        state="queued" if case.state == "awaiting_customer" else case.state,
         awaits_answer=True,
         triage=triage,
         received_at=case.received_at if case.awaits_answer else post.received_at,
@@ -190,7 +230,8 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         by_hand=tuple(name for name in case.by_hand if name in STAYS),
         why=tuple(dict.fromkeys((*case.why, *work.why, *more)))[:16],
         in_reply_to=post.object_uri,
-        reply_until=post.reply_until or case.reply_until,
+        reply_until=reply_until,
+        window_told=case.window_told and reply_until == case.reply_until,
         native=post.native or case.native,
     )
     changed = rules.awaiting_answer(changed, first=case.awaits_answer and not was_answered(case))
@@ -198,21 +239,34 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
 
 
 def _changed(turn: Turn, work: Understood) -> None:
-    """An edit or a deletion: the text in the thread follows it."""
-    case_id = turn.floor.by_conversation.get((work.tenant, work.post.conversation_uri), "")
-    case = turn.floor.open.get(case_id)
-    deleted = work.action == "deleted"
-    if case is not None and any(entry.uri == work.post.object_uri for entry in case.thread):
-        thread = tuple(
-            replace(entry, text="" if deleted else work.post.text, deleted=deleted)
-            if entry.uri == work.post.object_uri
-            else entry
-            for entry in case.thread
-        )
-        changed = replace(case, thread=cases.bounded(thread), version=case.version + 1)
-        turn.floor.save(case, changed)
+    """An edit or a deletion: the text follows it wherever it stands, in open cases and in closed ones."""
+    conversation = (work.tenant, work.post.conversation_uri)
+    case = turn.floor.in_conversation(*conversation)
+    for one in ([case] if case is not None else []) + turn.floor.closed_of(*conversation):
+        changed = cases.rewritten(one, work.post.object_uri, work.post.text, deleted=work.action == "deleted")
+        if changed is not one:
+            _follow(turn, work, one, changed)
+    _count(turn, work, work.action, case.case_id if case is not None else "")
+    match(turn, work.tenant)
+
+
+def _follow(turn: Turn, work: Understood, case: Case, changed: Case) -> None:
+    """Honour an edit or a deletion in whatever state a case is."""
+    holder = holder_of(case)
+    turn.floor.save(case, changed)
+    if work.action == "deleted" and holder:
+        erase(turn, changed, holder, tuple(one.id for one in changed.thread if one.uri == work.post.object_uri))
+    if work.action == "deleted" and (case.state in WAITING or case.state == "offered") and cases.is_moot(changed):
+        # Nothing is left to be answered: the case ends, and nobody is shown it any more.
+        end(turn, changed, holder if case.state == "offered" else "", "deleted")
+    elif work.action == "deleted" and case.state == "awaiting_approval":
+        inform(turn, case.tenant, holder, "deleted", case.case_id)
+        take_up(turn, changed)  # Its answer stops: it is about something that its author has taken back.
+    elif case.state in ("answered", "awaiting_approval"):
+        inform(turn, case.tenant, holder, "deleted" if work.action == "deleted" else "edited", case.case_id)
         show(turn, changed)
-    _count(turn, work, work.action, case_id)
+    else:
+        show(turn, changed)
 
 
 def dropped(turn: Turn, work: Dropped) -> None:
@@ -243,8 +297,3 @@ def unanswered(case: Case) -> int:
     """Return the customer's posts since the last answer."""
     since = takewhile(lambda entry: entry.by == "customer", reversed(case.thread))
     return sum(1 for _ in since)
-
-
-def was_answered(case: Case) -> bool:
-    """Whether an answer stands at the platform."""
-    return any(entry.by == "rep" and entry.status == "sent" for entry in case.thread)

@@ -5,8 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from agents.dispatch.turn import Turn
-from agents.floor import holder_of
-from models.cases import HELD, Case
+from models.cases import Case, holder_of, is_in_hand
 from models.promises import Promise, is_kept, resolution_promise, told_at
 from models.records import Breached, Closed, Warned
 from models.wire import Notice
@@ -39,7 +38,7 @@ def _noticed(turn: Turn, case: Case, promise: Promise, *, warns: bool) -> Promis
     stage = told_at(promise, turn.now)
     if stage == "" or stage == promise.told or (stage == "warned" and not warns):
         return promise
-    holder = holder_of(case) if case.state in HELD else ""
+    holder = holder_of(case) if is_in_hand(case) else ""
     turn.event(
         case.tenant,
         (Warned if stage == "warned" else Breached)(

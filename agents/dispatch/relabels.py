@@ -4,14 +4,13 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from agents.dispatch.commands import command
 from agents.dispatch.offers import match, show
-from agents.dispatch.posts import unanswered, was_answered
+from agents.dispatch.orders import for_case
+from agents.dispatch.posts import unanswered
 from agents.dispatch.results import tell_result
 from agents.dispatch.turn import Turn
 from models.cases import Case, Entry
 from models.errors import BadEvent, IllegalTransition
-from models.labels import Triage
 from models.relabels import (
     CORRECTION_CHARS_MAX,
     NAMES,
@@ -42,7 +41,7 @@ def relabel(turn: Turn, work: Relabel) -> None:
     elif fault is not None:
         tell_result(turn, work, CommandError(code="bad_request", message=fault))
     else:
-        command(turn, work, _by_hand)
+        for_case(turn, work, _by_hand)
 
 
 # -- a person -------------------------------------------------------------------------------------------------------
@@ -58,7 +57,7 @@ def _by_hand(turn: Turn, work: Relabel, case: Case) -> None:
         _teach(turn, work, case, post)
     changed = replace(case, by_hand=tuple(dict.fromkeys((*case.by_hand, *work.labels))))
     if "triage" in work.labels:
-        changed = _prioritised(turn, changed, work.labels["triage"])  # type: ignore[arg-type]  # fault_of has looked
+        changed = turn.floor.house.prioritised(changed, work.labels["triage"])  # type: ignore[arg-type]  # fault_of has looked
     _set(turn, work, case, changed, work.labels)
 
 
@@ -99,20 +98,14 @@ def _by_machine(turn: Turn, work: Relabel) -> None:
         triage, more = final_triage(
             triage, unanswered=max(0, unanswered(case) - 1), reply_until=case.reply_until, now=turn.now
         )
-        changed = replace(_prioritised(turn, case, triage), why=tuple(dict.fromkeys((*case.why, *why, *more)))[:16])
+        changed = replace(
+            turn.floor.house.prioritised(case, triage), why=tuple(dict.fromkeys((*case.why, *why, *more)))[:16]
+        )
     _set(turn, work, case, changed, values)
     match(turn, work.tenant)
 
 
 # -- both -----------------------------------------------------------------------------------------------------------
-
-
-def _prioritised(turn: Turn, case: Case, triage: Triage) -> Case:
-    """Return a case with another triage; while its customer waits, its promises follow, and never later."""
-    rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
-    if triage == case.triage or rules is None or not case.awaits_answer:
-        return replace(case, triage=triage)
-    return rules.awaiting_answer(replace(case, triage=triage), first=not was_answered(case))
 
 
 def _set(turn: Turn, work: Relabel, case: Case, changed: Case, values: Mapping[str, str]) -> None:

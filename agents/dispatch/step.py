@@ -3,26 +3,41 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from agents.dispatch import answers, commands, desks, posts, relabels, ticks
+from agents.dispatch import answers, approvals, commands, desks, posts, pulls, relabels, supervisors, ticks, viewing
+from agents.dispatch.presence import settle
 from agents.dispatch.turn import Rules, Turn
 from agents.floor import Floor
 from models.errors import BadEvent
 from models.records import (
     Accept,
+    Approve,
+    Assign,
     CloseCase,
     DeskDown,
     DeskUp,
     Dropped,
     GatewayBeat,
+    Hold,
+    ListCases,
+    LogOut,
+    Prioritise,
     Published,
+    Pull,
     Reject,
+    Reopen,
     Reply,
+    Resume,
     Resync,
+    Return,
+    Say,
     Sending,
     SetPresence,
+    Take,
     Takeover,
     Tick,
+    Transfer,
     Understood,
+    View,
     Work,
 )
 from models.relabels import HeadChanged, Relabel
@@ -63,6 +78,8 @@ class Dispatch(Rules):
         handler = HANDLERS[type(work)]
         try:
             handler(turn, work)
+            settle(turn)
+            viewing.show_changes(turn)
         except BadEvent as error:  # Raised before anything has changed.
             turn.outs.append(buried(self.name, record, str(error)))
 
@@ -80,6 +97,20 @@ HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     CloseCase: commands.close,
     Relabel: relabels.relabel,
     HeadChanged: relabels.head_changed,
+    Hold: commands.hold,
+    Resume: commands.resume,
+    Transfer: commands.transfer,
+    Reopen: commands.reopen,
+    Pull: pulls.pull,
+    ListCases: pulls.list_cases,
+    View: viewing.look,
+    Approve: approvals.approve,
+    Return: approvals.give_back,
+    Assign: supervisors.assign,
+    Take: supervisors.take,
+    Prioritise: supervisors.prioritise,
+    Say: supervisors.say,
+    LogOut: supervisors.log_out,
     Resync: desks.resync,
     Sending: answers.sending,
     Published: answers.published,

@@ -6,14 +6,17 @@ from typing import Final
 from msgspec.structs import replace
 
 from agents.dispatch.answers import published
-from agents.dispatch.commands import end
+from agents.dispatch.commands import end, take_up
 from agents.dispatch.desks import set_presence, snapshot
-from agents.dispatch.offers import match, requeue, show
+from agents.dispatch.moves import inform, moved
+from agents.dispatch.offers import match, requeue, revoke, show
+from agents.dispatch.presence import end_wrapups
 from agents.dispatch.promises import tell_promises
 from agents.dispatch.turn import DAY_MS, Turn
+from agents.dispatch.viewing import end_views
 from agents.floor import without_connection
 from models import cases
-from models.cases import Case, CaseState
+from models.cases import Case, CaseState, holder_of, is_in_hand
 from models.records import Clock, Gauges, Published, Takeover, Tick
 from tables.reps import RepRow, rep_key
 
@@ -30,6 +33,10 @@ def tick(turn: Turn, work: Tick) -> None:
     _expire_offers(turn)
     _lose_desks(turn)
     _end_rests(turn)
+    _end_states(turn)
+    _close_windows(turn)
+    end_wrapups(turn)
+    end_views(turn)
     _forget_closed(turn)
     tell_promises(turn)
     for tenant in [tenant for tenant, count in turn.floor.waiting.items() if count]:
@@ -80,8 +87,60 @@ def _lose(turn: Turn, row: RepRow) -> None:
         set_presence(turn, row, "offline")
     if holds and gone_ms >= ABANDONED_MS:
         for case in turn.floor.held_by(row.tenant, row.rep_id):
-            if case.state in ("offered", "working"):
+            if _is_abandoned(case):
                 requeue(turn, case, "lost")
+
+
+def _is_abandoned(case: Case) -> bool:
+    """
+    Whether a case is left behind by a rep who has gone.
+
+    One that was laid aside until a time waits for it, and so does one whose answer waits for a second person.
+    """
+    return case.state in ("offered", "working") or (case.state == "held" and not case.until)
+
+
+def _end_states(turn: Turn) -> None:
+    """States that end by themselves: holds, transfers that nobody takes, talks that have gone idle."""
+    if not turn.part.ready:
+        return
+    heap = turn.floor.ends
+    while heap and heap[0][0] <= turn.now:
+        until, case_id = heapq.heappop(heap)
+        case = turn.floor.open.get(case_id)
+        if case is not None and case.until == until:
+            _end_state(turn, case)
+
+
+def _end_state(turn: Turn, case: Case) -> None:
+    match case.state:
+        case "held":
+            take_up(turn, case)
+        case "forwarded":
+            back = cases.unclaimed(case)
+            turn.floor.save(case, back)
+            moved(turn, back, "unclaimed", to=case.target)
+        case "awaiting_customer":
+            idle = cases.freed(case)
+            turn.floor.save(case, idle)
+            revoke(turn, idle, case.rep_id, "answered")
+        case _:  # Offered to whom it was handed to: it is looked at again when the offer lapses.
+            pass
+
+
+def _close_windows(turn: Turn) -> None:
+    """Tell who holds a case that its platform takes no answer any more."""
+    if not turn.part.ready:
+        return
+    heap = turn.floor.windows
+    while heap and heap[0][0] < turn.now:
+        until, case_id = heapq.heappop(heap)
+        case = turn.floor.open.get(case_id)
+        if case is None or case.reply_until != until or case.window_told:
+            continue
+        turn.floor.save(case, replace(case, window_told=True))
+        if case.awaits_answer and is_in_hand(case):  # Who takes it later sees it in the offer.
+            inform(turn, case.tenant, holder_of(case), "window_closed", case_id)
 
 
 def _end_rests(turn: Turn) -> None:
@@ -123,8 +182,9 @@ def _without_dead_gateways(turn: Turn, row: RepRow) -> RepRow:
 def _forget_closed(turn: Turn) -> None:
     closed = turn.floor.closed
     while closed and closed[0][0] < turn.now - turn.rules.closed_keep_ms:
-        case = turn.floor.case(closed.popleft()[1])
-        if case is not None and case.state == "closed":
+        closed_at, case_id = closed.popleft()
+        case = turn.floor.case(case_id)
+        if case is not None and case.state == "closed" and case.closed_at == closed_at:
             turn.floor.forget(case)
 
 
@@ -142,7 +202,7 @@ def _gauges(turn: Turn) -> None:
                 brand_id=brand_id,
                 queued=turn.floor.queued_by_triage(counts),
                 offered=counts["offered"],
-                working=counts["working"] + counts["answered"],
+                working=sum(counts[state] for state in ("working", "answered", "held", "awaiting_approval")),
                 awaiting_customer=counts["awaiting_customer"],
                 due_soon=soon[key],
                 late=late[key],

@@ -9,7 +9,8 @@ from streams import topics
 from streams.carry import Out, Part
 from tables.reps import rep_key
 
-DAY_MS: Final = 24 * 3_600_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 
 class Rules:

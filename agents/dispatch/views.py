@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from models.cases import Case
-from models.wire import CaseView
+from models.cases import Case, holder_of
+from models.wire import CaseBrief, CaseView
 
 SNAPSHOT_PAGE: Final = 50
+EXCERPT_CHARS: Final = 140
 SNAPSHOT_BYTES: Final = 256 * 1024
 """Of a page, unless one case alone is larger: a desk may hold 64 long threads, and a record holds a megabyte."""
 
@@ -38,6 +39,38 @@ def view(case: Case) -> CaseView:
         permalink=case.permalink,
         reply_until=case.reply_until,
         promises=case.promises,
+        rep_id=case.rep_id,
+        kind=case.kind,
+        units=case.units,
+        until=case.until,
+        target=case.target,
+        notes=case.notes,
+        writer=case.writer,
+        writer_until=case.writer_until,
+    )
+
+
+def brief(case: Case) -> CaseBrief:
+    """Return a case as a line of a list."""
+    last = next((entry for entry in reversed(case.thread) if entry.by == "customer"), None)
+    return CaseBrief(
+        case_id=case.case_id,
+        brand_id=case.brand_id,
+        platform=case.platform,
+        state=case.state,
+        version=case.version,
+        triage=case.triage,
+        received_at=case.received_at,
+        due_at=case.due_at,
+        author=case.author.handle or case.author.name,
+        excerpt=last.text[:EXCERPT_CHARS] if last is not None else "",
+        language=case.labels.language,
+        subject=case.labels.subject,
+        kind=case.kind,
+        units=case.units,
+        rep_id=holder_of(case),
+        target=case.target,
+        reply_until=case.reply_until,
     )
 
 

@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.errors import ZurufError
-from models.records import Accept, CloseCase, DeskDown, DeskUp, GatewayBeat, Reject, Reply, Resync, SetPresence
-from models.relabels import HeadChanged, Relabel
+from models.records import Command, DeskDown, DeskUp, GatewayBeat, Resync
+from models.relabels import HeadChanged
 from streams import topics
 from streams.codec import encode
 
@@ -24,9 +24,7 @@ AGAIN_S: Final = 1.0
 STOP_S: Final = 2.0
 CHUNK_RECORDS: Final = 64  # Between two chunks the sockets get their turn: a few milliseconds of folding.
 
-Report = (
-    DeskUp | DeskDown | GatewayBeat | SetPresence | Accept | Reject | Reply | CloseCase | Relabel | HeadChanged | Resync
-)
+Report = DeskUp | DeskDown | GatewayBeat | Command | HeadChanged | Resync
 Offsets = dict[TopicPartition, int]
 
 

@@ -49,7 +49,7 @@ from streams.gateway.http import Answer, Door, is_welcome
 from streams.gateway.line import Limits, Line, Socket
 from streams.gateway.link import Reader, Unavailable, Work, last_records, since
 from streams.gateway.metrics import Metrics
-from streams.gateway.session import Drop, Refused, Send, Session, Sessions, decode, refusal, to_record
+from streams.gateway.session import Drop, Refused, Send, Session, Sessions, decode, is_for, refusal, to_record
 from streams.settings import Settings, client_options, is_loopback
 
 log = logging.getLogger("zuruf.gateway")
@@ -233,15 +233,15 @@ class Gateway:
             return 4401, str(error)
         if claims.tenant not in self.tenants:
             return 4403, "unknown tenant"
-        role = "supervisor" if _path(socket) == BOARD else "rep"
-        if claims.role != role:
-            return 4403, f"a {role} was meant"
+        if _path(socket) == BOARD and claims.role != "supervisor":
+            return 4403, "a supervisor was meant"
         return _Greeted(hello, claims)
 
     def _line(self, socket: Socket, claims: Claims) -> Line:
         connection = secrets.token_hex(8)
-        if claims.role == "rep":
-            return Line(socket, claims, Session(claims.tenant, claims.subject, connection), connection, self.limits)
+        if _path(socket) == DESK:
+            session = Session(claims.tenant, claims.subject, connection, claims.role, claims.brands)
+            return Line(socket, claims, session, connection, self.limits)
         allowed = frozenset(_brands(self.tenants[claims.tenant], claims))
         return Line(socket, claims, Watcher(claims.tenant, allowed), connection, self.limits)
 
@@ -305,7 +305,7 @@ class Gateway:
         who = (session.tenant, session.rep_id, session.connection)
         line.asked_at = self.loop.time()
         try:
-            await self.work.send(DeskUp(_now(), *who, self.name))
+            await self.work.send(DeskUp(_now(), *who, self.name, session.role))
             if not session.live:
                 await self.work.send(Resync(_now(), *who))
         except Unavailable:
@@ -374,6 +374,9 @@ class Gateway:
         if not isinstance(line.place, Session):
             if hasattr(frame, "id"):
                 self._push(line, encode(refusal(Refused(frame.id, "forbidden", "commands are for desks"))))
+            return
+        if not is_for(frame, line.place.role):
+            self._push(line, encode(refusal(Refused(frame.id, "forbidden", "that is for supervisors"))))
             return
         record = to_record(frame, line.place, _now())
         if record is None:
@@ -586,7 +589,9 @@ class Gateway:
         for sessions in _batched(list(self.by_session) if again else []):
             # One that has left meanwhile is passed over: its end is on its way.
             here = [one for one in sessions if one in self.by_session]
-            await self._send_all([DeskUp(_now(), one.tenant, one.rep_id, one.connection, self.name) for one in here])
+            await self._send_all(
+                [DeskUp(_now(), one.tenant, one.rep_id, one.connection, self.name, one.role) for one in here]
+            )
 
     # -- the end
 

@@ -13,21 +13,38 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from models.records import Accept, CloseCase, Command, Reject, Reply, SetPresence
+from models import records
+from models.records import Accept, CloseCase, Command, Reject, Reply, Role, SetPresence
 from models.relabels import Relabel
 from models.wire import (
     AcceptOffer,
+    ApproveAnswer,
     ClientFrame,
     Close,
     CommandError,
     DeskEventRaw,
     ErrorCode,
+    HoldCase,
+    ListThem,
     Presence,
+    PullCase,
     RejectOffer,
     RelabelCase,
+    ReopenCase,
+    RepFrame,
     Result,
+    ResumeCase,
     ResumePoint,
+    ReturnAnswer,
     SendReply,
+    SupAssign,
+    SupervisorFrame,
+    SupLogout,
+    SupMessage,
+    SupPriority,
+    SupTake,
+    TransferCase,
+    ViewCase,
 )
 
 RING_FRAMES_MAX: Final = 256  # What a desk misses in five minutes, many times over; beyond it a snapshot is shorter.
@@ -37,6 +54,7 @@ SESSIONS_PER_REP: Final = 2  # A second screen or a reload; what is beyond that 
 
 GAP: Final = 4000
 REPLACED: Final = 4409
+LOGGED_OUT: Final = 4403
 
 
 class Ring:
@@ -70,12 +88,18 @@ class Ring:
 class Session:
     """One connection of a rep, and the place in the stream up to which it was shown everything."""
 
-    __slots__ = ("connection", "epoch", "live", "paging", "rep_id", "seq", "tenant")
+    __slots__ = ("brands", "connection", "epoch", "live", "paging", "rep_id", "role", "seq", "tenant")
 
-    def __init__(self, tenant: str, rep_id: str, connection: str) -> None:
+    def __init__(
+        self, tenant: str, rep_id: str, connection: str, role: Role = "rep", brands: tuple[str, ...] = ()
+    ) -> None:
         self.tenant = tenant
         self.rep_id = rep_id
         self.connection = connection
+        self.role = role
+        """As the token says, like tenant and rep."""
+        self.brands = brands
+        """Brands that the token allows; empty: all of the tenant."""
         self.epoch = -1
         self.seq = -1
         self.live = False
@@ -184,6 +208,8 @@ class Sessions:
         head = _head(frame)
         if head.type == "snapshot":
             return self._snapshot(self._touched(event, at), event, head, frame)
+        if head.type == "logged_out":
+            return self._logged_out(event, frame)
         session = self._sessions.get(event.connection)
         return [Send(session, frame)] if session and _is_of(session, event) else []
 
@@ -255,6 +281,14 @@ class Sessions:
             out.append(Send(session, frame, whole=True))
             if head.last:
                 out.extend(self._settle(rep, session, place))
+        return out
+
+    def _logged_out(self, event: DeskEventRaw, frame: bytes) -> list[Send | Drop]:
+        """A supervisor has ended a rep's work: all desks of the rep are told and closed."""
+        rep = self._reps.get((event.tenant, event.rep_id))
+        out: list[Send | Drop] = []
+        for session in tuple(rep.sessions) if rep is not None else ():
+            out += [Send(session, frame), self._drop(session, LOGGED_OUT, "logged out by a supervisor")]
         return out
 
     def _begin(self, rep: _Rep, address: str, place: tuple[int, int]) -> None:
@@ -354,19 +388,61 @@ def to_record(frame: ClientFrame, session: Session, now: int) -> Command | None:
     tenant, rep, line = session.tenant, session.rep_id, session.connection
     match frame:
         case Presence():
-            return SetPresence(now, tenant, rep, line, frame.id, frame.state)
+            return SetPresence(now, tenant, rep, line, frame.id, frame.state, frame.when_done)
         case AcceptOffer():
             return Accept(now, tenant, rep, line, frame.id, frame.case_id, frame.offer, frame.version)
         case RejectOffer():
             return Reject(now, tenant, rep, line, frame.id, frame.case_id, frame.offer, frame.version, frame.reason)
         case SendReply():
-            return Reply(now, tenant, rep, line, frame.id, frame.case_id, frame.version, frame.text, frame.close)
+            text, close, anyway = frame.text, frame.close, frame.anyway
+            return Reply(now, tenant, rep, line, frame.id, frame.case_id, frame.version, text, close, anyway)
         case Close():
             return CloseCase(now, tenant, rep, line, frame.id, frame.case_id, frame.version, frame.disposition)
         case RelabelCase():
             labels, case_id, version = frame.labels, frame.case_id, frame.version
             return Relabel(now, tenant, labels, "rep", rep, line, frame.id, case_id, version)
+    if not isinstance(frame, RepFrame | SupervisorFrame):
+        return None
+    return _signed(frame, (now, tenant, rep, line, frame.id, session.role, session.brands))
+
+
+def _signed(frame: Any, by: tuple[int, str, str, str, str, Role, tuple[str, ...]]) -> Command | None:
+    """Return the record of a command that says in what role it is given."""
+    match frame:
+        case HoldCase():
+            return records.Hold(*by, frame.case_id, frame.version, frame.until)
+        case ResumeCase():
+            return records.Resume(*by, frame.case_id, frame.version)
+        case TransferCase():
+            return records.Transfer(*by, frame.case_id, frame.version, frame.to, frame.note)
+        case PullCase():
+            return records.Pull(*by, frame.case_id)
+        case ListThem():
+            return records.ListCases(*by, frame.what)
+        case ViewCase():
+            return records.View(*by, frame.case_id, frame.on, frame.writing)
+        case ApproveAnswer():
+            return records.Approve(*by, frame.case_id, frame.version, frame.text)
+        case ReturnAnswer():
+            return records.Return(*by, frame.case_id, frame.version, frame.note)
+        case ReopenCase():
+            return records.Reopen(*by, frame.case_id)
+        case SupAssign():
+            return records.Assign(*by, frame.case_id, frame.to, frame.reason)
+        case SupTake():
+            return records.Take(*by, frame.case_id, frame.reason)
+        case SupPriority():
+            return records.Prioritise(*by, frame.case_id, frame.triage, frame.reason)
+        case SupMessage():
+            return records.Say(*by, frame.to, frame.text)
+        case SupLogout():
+            return records.LogOut(*by, frame.to, frame.reason)
     return None
+
+
+def is_for(frame: ClientFrame, role: Role) -> bool:
+    """Whether a command may be given in a role; dispatch looks again, by what the record says."""
+    return role == "supervisor" or not isinstance(frame, SupervisorFrame)
 
 
 class Bucket:

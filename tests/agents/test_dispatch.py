@@ -147,7 +147,7 @@ def test_what_understand_sends_again_after_a_crash_changes_nothing(floor: Bench)
 
 
 def test_a_deleted_post_loses_its_text_and_keeps_its_place(floor: Bench) -> None:
-    floor.feed(understood())
+    a_taken_case(floor)
     floor.feed(understood(action="deleted"))
 
     (entry,) = the_case(floor).thread

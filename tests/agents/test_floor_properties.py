@@ -14,12 +14,13 @@ from typing import Any, get_args
 import pytest
 
 from agents.dispatch import Dispatch
-from agents.floor import Floor, House, holder_of
+from agents.floor import Floor, House
 from models import records as r
 from models import wire
-from models.cases import HELD, Case
+from models.cases import OPEN, WAITING, Case, holder_of, is_in_hand
 from models.labels import CATEGORIES, TRIAGES
 from models.relabels import HeadChanged, Relabel
+from models.reps import Team, WideningStep, WorkKind
 from streams import topics
 from streams.carry import Out, Part, Record
 from streams.codec import encode
@@ -28,13 +29,33 @@ from tables.cases import CASES
 from tests.builders import NOW, a_brand, a_database, a_raw, a_rep, a_social_post, a_tenant, labels, understood
 
 TENANT = "alster"
-REPS = ("anna", "ben", "cem")
+REPS = ("anna", "ben", "cem", "sue")
+TARGETS = ("rep:anna", "rep:ben", "team:night", "department:billing", "site:kiel", "team:none")
+STATES = tuple(OPEN - {"automatic"})
 SEEDS = range(12)
 
 
 def a_step() -> Dispatch:
-    reps = (a_rep("anna", capacity=2), a_rep("ben", skills={"lang:de": 3}), a_rep("cem", skills={"lang:en": 2}))
-    return Dispatch(House((a_tenant(TENANT, brands=(a_brand(), a_brand("kranich")), reps=reps),)))
+    reps = (
+        a_rep("anna", capacity=2, approves=True),
+        a_rep("ben", skills={"lang:de": 3}, teams=("night",), kind_units={"talk": 2}),
+        a_rep("cem", skills={"lang:en": 2}, approval=True),
+        a_rep("sue", capacity=1),
+    )
+    tenant = a_tenant(
+        TENANT,
+        brands=(a_brand(), a_brand("kranich", approval=True)),
+        reps=reps,
+        teams=(Team("night", "Night", "billing", "kiel"),),
+        kinds=(
+            WorkKind("talk", platforms=("chat",), units=2, idle_frees_s=20.0),
+            WorkKind("post", platforms=("x",), wrapup_s=3.0),
+        ),
+        widening=(WideningStep(0.0, {"lang": 2, "brand": 1}), WideningStep(30.0, {"lang": 1}), WideningStep(90.0)),
+        forward_s=15.0,
+        reopen_h=0.1,
+    )
+    return Dispatch(House((tenant,)))
 
 
 class Day:
@@ -127,6 +148,7 @@ class Day:
             self._learned,
             *[self._beat] * 4,
         ]
+        kinds += [self._life] * 12
         kinds += [self._tick] * 6 if self.ticks else []
         return self.random.choice(kinds)()
 
@@ -146,7 +168,13 @@ class Day:
         conversation = f"t:{self.random.randrange(40)}" if self.random.random() < 0.7 else name
         repeat = f"x:{self.random.randrange(1, self.number + 1)}" if self.random.random() < 0.1 else name
         post = a_social_post(
-            repeat, object_uri=name, conversation_uri=conversation, received_at=self.now, created_at=self.now
+            repeat,
+            object_uri=name,
+            conversation_uri=conversation,
+            received_at=self.now,
+            created_at=self.now,
+            platform="chat" if conversation[-1] in "123" else "x",
+            reply_until=self.now + 60_000 if self.random.random() < 0.1 else None,
         )
         language, answer = self.random.choice(["de", "en", "fr"]), self.random.random() < 0.9
         return understood(
@@ -159,7 +187,7 @@ class Day:
         )
 
     def _edit(self) -> Any:
-        case = self._case("queued", "offered", "working", "answered")
+        case = self._case(*STATES)
         if case is None:
             return self._post()
         entry = self.random.choice(case.thread)
@@ -171,11 +199,69 @@ class Day:
     def _presence(self) -> Any:
         rep, connection = self._who()
         state = self.random.choice(["available", "available", "available", "busy", "away", "offline"])
-        return r.SetPresence(self.now, TENANT, rep, connection, f"k{self.number}", state)
+        later = self.random.random() < 0.2
+        return r.SetPresence(self.now, TENANT, rep, connection, f"k{self.number}", state, later)  # type: ignore[arg-type]
 
     def _desk(self) -> Any:
         rep, connection = self._who()
-        return r.DeskUp(self.now, TENANT, rep, connection, f"g{self.random.randrange(2)}")
+        role: r.Role = "supervisor" if rep == "sue" else "rep"
+        return r.DeskUp(self.now, TENANT, rep, connection, f"g{self.random.randrange(2)}", role)
+
+    def _by(self, rep: str) -> tuple[Any, ...]:
+        role: r.Role = "supervisor" if rep == "sue" else "rep"
+        return (self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", role, ())
+
+    def _life(self) -> Any:
+        """What is done with a case beside taking and answering it; now and then by who may not, or in a wrong state."""
+        pick = self.random.choice
+        kind = pick(["hold", "resume", "transfer", "approve", "return", "reopen", "pull", "sup", "sup", "rest"])
+        fit = {
+            "hold": ("working",),
+            "resume": ("held", "awaiting_approval"),
+            "transfer": ("working", "held"),
+            "approve": ("awaiting_approval",),
+            "return": ("awaiting_approval",),
+            "pull": tuple(WAITING),
+        }.get(kind, STATES)
+        case = self._case(*(fit if self.random.random() < 0.95 else STATES))
+        if case is None:
+            return self._post()
+        rep = case.rep_id or pick(REPS) if self.random.random() < 0.9 else pick(REPS)
+        known = (case.case_id, self._version(case))
+        match kind:
+            case "hold":
+                return r.Hold(*self._by(rep), *known, pick([0, self.now + 20_000]))
+            case "resume":
+                return r.Resume(*self._by(rep), *known)
+            case "transfer":
+                return r.Transfer(*self._by(rep), *known, pick(TARGETS), "bitte")
+            case "approve":
+                return r.Approve(*self._by(pick(("anna", "sue", "ben"))), *known, pick(["", "Sehr gern!"]))
+            case "return":
+                return r.Return(*self._by(pick(("anna", "sue"))), *known, "nein")
+            case "reopen":
+                ended = [case_id for _, case_id in self.floor.closed][-20:]
+                return r.Reopen(*self._by(pick(REPS)), pick(ended) if ended else case.case_id)
+            case "pull":
+                return r.Pull(*self._by(pick(REPS)), pick(["", case.case_id]))
+            case "sup":
+                return self._supervised(case)
+        return self._rest(case)
+
+    def _supervised(self, case: Case) -> Any:
+        by, pick = self._by("sue" if self.random.random() < 0.9 else "ben"), self.random.choice
+        commands = [
+            r.Assign(*by, case.case_id, pick(REPS)),
+            r.Take(*by, case.case_id),
+            r.Prioritise(*by, case.case_id, pick(["less", "important", "urgent", "at_once"])),
+            r.Say(*by, pick(["", *TARGETS]), "Achtung"),
+        ]
+        return r.LogOut(*by, pick(REPS)) if self.random.random() < 0.05 else pick(commands)
+
+    def _rest(self, case: Case) -> Any:
+        pick = self.random.choice
+        look = r.View(*self._by(pick(REPS)), case.case_id, pick([True, False]), pick([True, False]))
+        return pick([look, r.ListCases(*self._by(pick(REPS)), pick(["waiting", "approval", "all"]))])
 
     def _down(self) -> Any:
         rep, connection = self._who()
@@ -203,11 +289,13 @@ class Day:
         return r.Reject(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, case.offer.offer, version)
 
     def _reply(self) -> Any:
-        case = self._case("working", "answered")
+        case = self._case("working", "held", "answered")
         if case is None:
             return self._accept()
         rep, version, close = case.rep_id, self._version(case), self.random.random() < 0.5
-        return r.Reply(self.now, TENANT, rep, f"{rep}-0", f"k{self.number}", case.case_id, version, "Gern!", close)
+        anyway = self.random.random() < 0.5
+        command = f"k{self.number}"
+        return r.Reply(self.now, TENANT, rep, f"{rep}-0", command, case.case_id, version, "Gern!", close, anyway)
 
     def _close(self) -> Any:
         case = self._case("working", "answered")
@@ -262,7 +350,18 @@ def derived(floor: Floor) -> dict[str, Any]:
         "queued": {tenant: queues.places() for tenant, queues in floor.queues.items() if len(queues)},
         "free": {tenant: set(free) for tenant, free in floor.free.items() if free},
         "offers": offers,
-        "closed": sorted(floor.closed),
+        "closed": sorted((at, name) for at, name in floor.closed if is_closed(floor, name, at)),
+        "closed in": {key: list(names) for key, names in floor.closed_in.items() if names},
+        "ends": {one for one in floor.ends if (case := floor.open.get(one[1])) is not None and case.until == one[0]},
+        "windows": {
+            one
+            for one in floor.windows
+            if (case := floor.open.get(one[1])) is not None and case.reply_until == one[0] and not case.window_told
+        },
+        "pool": {tenant: set(names) for tenant, names in floor.pool.items() if names},
+        "forwarded": set(floor.forwarded),
+        "approvals": set(floor.approvals),
+        "units": {key: +units for key, units in floor.units.items() if units.total()},
         "loads": {key: len(held) for key, held in floor.held.items() if held},
         "waiting": +floor.waiting,
         "counts": {key: +counts for key, counts in floor.counts.items()},
@@ -275,16 +374,53 @@ def derived(floor: Floor) -> dict[str, Any]:
     }
 
 
+def is_closed(floor: Floor, case_id: str, at: int) -> bool:
+    case = floor.case(case_id)
+    return case is not None and case.state == "closed" and case.closed_at == at
+
+
 def check(day: Day) -> None:
     """What must hold at any moment."""
     floor = day.floor
-    held = Counter(f"{TENANT}|{holder_of(case)}" for case in floor.open.values() if case.state in HELD)
+    check_capacity(floor)
+    check_states(floor)
+    held = Counter(f"{TENANT}|{holder_of(case)}" for case in floor.open.values() if is_in_hand(case))
     assert {key: len(cases) for key, cases in floor.held.items() if cases} == held
     conversations = Counter((case.tenant, case.conversation_uri) for case in floor.open.values())
     assert max(conversations.values(), default=0) <= 1, "two open cases of one conversation"
     for case in floor.open.values():
         assert (case.state == "offered") == (case.offer is not None)
-        assert case.state not in ("working", "answered") or case.rep_id
+        assert case.state not in ("working", "answered", "held", "awaiting_approval") or case.rep_id
+
+
+def check_capacity(floor: Floor) -> None:
+    """Nobody holds more than fits, but for what a supervisor has given."""
+    for rep in REPS:
+        held, profile = floor.held_by(TENANT, rep), floor.house.profile(TENANT, rep)
+        units = Counter[str]()
+        for case in held:
+            units[case.kind] += case.units
+        assert +floor.units.get(f"{TENANT}|{rep}", Counter()) == +units
+        if any(case.assigned for case in held):
+            continue
+        largest = max((case.units for case in held), default=0)
+        assert units.total() <= max(profile.capacity, largest)
+        for kind, most in profile.kind_units.items():
+            assert units[kind] <= most
+
+
+def check_states(floor: Floor) -> None:
+    """Each open case is in exactly one state, and where that state is looked for."""
+    waiting = {case.case_id for case in floor.open.values() if case.state in WAITING}
+    assert {name for names in floor.pool.values() for name in names} == waiting
+    assert waiting == {name for queues in floor.queues.values() for name in queues.places()}
+    for case in floor.open.values():
+        assert case.state in OPEN
+        assert (case.state == "forwarded") <= bool(case.target)
+        assert (case.state == "awaiting_approval") == any(entry.status == "approval" for entry in case.thread)
+        assert (case.case_id in floor.approvals) == (case.state == "awaiting_approval")
+        if case.until:
+            assert (case.until, case.case_id) in floor.ends
 
 
 @pytest.mark.parametrize("ticks", [True, False], ids=["with ticks", "without ticks"])
@@ -303,7 +439,7 @@ def test_a_floor_built_from_rows_is_the_floor_that_folded(tmp_path: Path, seed: 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_log_gives_the_same_rows_and_outputs(tmp_path: Path, seed: int) -> None:
     day = Day(tmp_path / "a", seed)
-    day.go(900)
+    day.go(2_500)
     again = Day(tmp_path / "b", seed)
     again.log = day.log
     for offset in range(1, len(day.log)):

@@ -55,7 +55,7 @@ def test_only_the_offer_that_stands_can_be_taken(rep_id: str, offer: str, versio
 
 def test_a_queued_case_cannot_be_answered() -> None:
     with pytest.raises(IllegalTransition, match="is queued, not worked on by anna"):
-        cases.check_owner(a_case(), "anna", 1)
+        cases.check_owner(a_case(), "reply", "anna", 1)
 
 
 def test_the_best_skilled_rep_gets_a_case_and_the_longest_idle_among_equals() -> None:

@@ -1,8 +1,13 @@
 """What a desk is shown: resuming, epochs, gaps, snapshots; and what its frames become."""
 
+from typing import get_args
+
 import msgspec
 import pytest
+from msgspec import Raw, convert
 
+from models import records as r
+from models import wire as w
 from models.records import Accept, CloseCase, Reject, Reply, SetPresence
 from models.wire import (
     AcceptOffer,
@@ -34,10 +39,13 @@ from streams.gateway.session import (
     Session,
     Sessions,
     decode,
+    is_for,
     to_record,
 )
 
 ACME = "acme"
+BY = (5, ACME, "anna", "c1", "i", "supervisor", ("fennkom",))
+FIELDS = {"id": "i", "case_id": "k", "to": "rep:ben", "triage": "urgent", "text": "Hallo"}
 
 
 def an_event(
@@ -428,11 +436,61 @@ def test_unknown_fields_are_passed_over() -> None:
         (Ack(3), None),
         (Heartbeat(), None),
         (Hello(1, "t"), None),
+        (w.HoldCase("i", "k", 2, 9), r.Hold(*BY, "k", 2, 9)),
+        (w.ResumeCase("i", "k", 2), r.Resume(*BY, "k", 2)),
+        (w.TransferCase("i", "k", 2, "team:night", "bitte"), r.Transfer(*BY, "k", 2, "team:night", "bitte")),
+        (w.PullCase("i", "k"), r.Pull(*BY, "k")),
+        (w.ListThem("i", "approval"), r.ListCases(*BY, "approval")),
+        (w.ViewCase("i", "k", False, True), r.View(*BY, "k", False, True)),
+        (w.ApproveAnswer("i", "k", 2, "gern"), r.Approve(*BY, "k", 2, "gern")),
+        (w.ReturnAnswer("i", "k", 2, "nein"), r.Return(*BY, "k", 2, "nein")),
+        (w.ReopenCase("i", "k"), r.Reopen(*BY, "k")),
+        (w.SupAssign("i", "k", "ben", "why"), r.Assign(*BY, "k", "ben", "why")),
+        (w.SupTake("i", "k", "why"), r.Take(*BY, "k", "why")),
+        (w.SupPriority("i", "k", "urgent", "why"), r.Prioritise(*BY, "k", "urgent", "why")),
+        (w.SupMessage("i", "Hallo", "site:kiel"), r.Say(*BY, "site:kiel", "Hallo")),
+        (w.SupLogout("i", "ben", "why"), r.LogOut(*BY, "ben", "why")),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_command_becomes_a_record_of_its_own_rep(frame: object, record: object) -> None:
-    assert to_record(frame, Session(ACME, "anna", "c1"), 5) == record  # type: ignore[arg-type]  # every frame, one by one
+    session = Session(ACME, "anna", "c1", "supervisor", ("fennkom",))
+
+    assert to_record(frame, session, 5) == record  # type: ignore[arg-type]  # every frame, one by one
+
+
+def test_every_frame_of_a_desk_is_tried_above() -> None:
+    tried = {type(frame) for frame, _ in test_a_command_becomes_a_record_of_its_own_rep.pytestmark[0].args[1]}  # type: ignore[attr-defined]
+
+    assert set(get_args(w.ClientFrame)) - tried == {w.RelabelCase, w.Subscribe}
+
+
+@pytest.mark.parametrize("kind", get_args(w.SupervisorFrame), ids=lambda kind: kind.__name__)
+def test_what_supervisors_may_is_not_for_reps(kind: type) -> None:
+    frame = convert({"type": kind.__struct_config__.tag} | FIELDS, w.ClientFrame)  # type: ignore[attr-defined]
+
+    assert isinstance(frame, kind)
+    assert is_for(frame, "supervisor") and not is_for(frame, "rep")
+
+
+@pytest.mark.parametrize("target", ["anna", "rep:", "queue:x", ""])
+def test_a_transfer_to_no_target_is_refused_at_the_door(target: str) -> None:
+    refused = decode(f'{{"type":"transfer","id":"i","case_id":"k","version":1,"to":"{target}"}}')
+
+    assert isinstance(refused, Refused) and refused.code == "bad_request"
+
+
+def test_who_is_logged_out_is_told_and_closed_at_every_desk_here() -> None:
+    sessions = Sessions([ACME])
+    desks = [Session(ACME, "anna", name) for name in ("c1", "c2")]
+    for one in desks:
+        sessions.join(one, None)
+    event = DeskEventRaw(ACME, "anna", 3, Raw(b'{"type":"logged_out","by":"sue"}'))
+    actions = sessions.fold(event, 5)
+
+    assert [type(action) for action in actions] == [Send, Drop, Send, Drop]
+    assert {action.code for action in actions if isinstance(action, Drop)} == {4403}
+    assert not sessions.seated(ACME, "anna")
 
 
 def test_a_bucket_gives_its_burst_at_once_and_its_rate_after() -> None:

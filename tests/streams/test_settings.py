@@ -8,6 +8,7 @@ import pytest
 
 from models.brands import ALWAYS, FIRST_ANSWER, Minutes, Shift
 from models.errors import Misconfigured
+from models.reps import AS_EVER, Team, WideningStep, WorkKind
 from streams.settings import ENGINE, VARIABLES, Secret, Settings, client_options, faust_credentials, load, with_secret
 
 BRAND = """
@@ -391,3 +392,54 @@ def _certificate(folder: Path) -> tuple[str, str]:
     words = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=a -keyout {key} -out {cert}"
     subprocess.run([openssl, *words.split()], check=True, capture_output=True)
     return str(cert), str(key)
+
+
+# -- teams, kinds of work, widening, four eyes -----------------------------------------------------------------------
+
+TEAM = '[[tenant.team]]\nid = "night"\ndepartment = "billing"\nsite = "kiel"\n'
+KIND = '[[tenant.kind]]\nid = "chat"\nplatforms = ["chat"]\nunits = 2\nidle_frees_s = 120\nwrapup_s = 15\n'
+
+
+def test_teams_kinds_and_steps_are_read(tmp_path: Path) -> None:
+    text = TENANT + "forward_s = 60\nreopen_h = 24\n" + BRAND + "approval = true\n" + LEVEL + TEAM + KIND
+    text += "[[tenant.widening]]\nafter_s = 0\nlang_level = 3\n[[tenant.widening]]\nafter_s = 60\n"
+    text += REP + 'teams = ["night"]\nkind_units = { chat = 4 }\napproval = true\napproves = true\npulls = false\n'
+    (tenant,) = settings_of(tmp_path, text).tenants
+
+    assert tenant.teams == (Team("night", "night", "billing", "kiel"),)
+    assert tenant.kinds == (WorkKind("chat", ("chat",), "", 2, 120.0, 15.0),)
+    assert tenant.widening == (WideningStep(0.0, {"lang": 3}), WideningStep(60.0, {}))
+    assert (tenant.forward_s, tenant.reopen_h, tenant.brands[0].approval) == (60.0, 24.0, True)
+    rep = tenant.reps[0]
+    assert (rep.teams, rep.kind_units) == (("night",), {"chat": 4})
+    assert (rep.approval, rep.approves, rep.pulls) == (True, True, False)
+
+
+def test_a_file_that_says_nothing_of_them_works_as_ever(tmp_path: Path) -> None:
+    (tenant,) = settings_of(tmp_path, VALID + REP).tenants
+
+    assert (tenant.teams, tenant.kinds, tenant.widening, tenant.forward_s, tenant.reopen_h) == ((), (), AS_EVER, 900, 0)
+    rep = tenant.reps[0]
+    assert (rep.teams, rep.kind_units, rep.approval, rep.approves, rep.pulls) == ((), {}, False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (REP + 'teams = ["day"]\n', "tenant[0].rep[0].teams[0]: found 'day', wanted a team of this tenant, of which"),
+        (TEAM + REP + 'teams = ["day"]\n', "teams[0]: found 'day', wanted a team of this tenant, one of night"),
+        (KIND + REP + "kind_units = { mail = 1 }\n", "rep[0].kind_units.mail: found 'mail', wanted a kind of this"),
+        (KIND + KIND, "tenant[0].kind[1].id: found 'chat', wanted an id of its own"),
+        (KIND.replace("units = 2", "units = 0"), "tenant[0].kind[0].units: found 0, wanted"),
+        (KIND + 'visibility = "secret"\n', "kind[0].visibility: found 'secret', wanted public, private or both"),
+        ("[[tenant.widening]]\nafter_s = 5\n", "tenant[0].widening[0].after_s: found 5, wanted 0: the first step"),
+        (
+            "[[tenant.widening]]\nafter_s = 0\n[[tenant.widening]]\nafter_s = 0\n",
+            "tenant[0].widening[1].after_s: found 0, wanted more than the 0 of the step before",
+        ),
+        ("[[tenant.widening]]\nafter_s = 0\nlang_level = 6\n", "widening[0].lang_level: found 6, wanted"),
+        ("[[tenant.widening]]\nafter_s = 0\nmood_level = 1\n", "tenant[0].widening[0].mood_level: "),
+    ],
+)
+def test_what_cannot_be_meant_is_named(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, VALID + text)
