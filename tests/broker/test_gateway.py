@@ -270,12 +270,6 @@ async def test_each_refusal_has_its_code(kafka: Broker) -> None:
             ("no token", {}, '{"type":"hello","v":1,"token":"x"}', 4401),
             ("expired", {}, json.dumps({"type": "hello", "v": 1, "token": house.token(now=now() - 700_000)}), 4401),
             ("unknown tenant", {}, json.dumps({"type": "hello", "v": 1, "token": house.token(tenant=other.id)}), 4403),
-            (
-                "a supervisor at a desk",
-                {},
-                json.dumps({"type": "hello", "v": 1, "token": house.token(role="supervisor")}),
-                4403,
-            ),
             ("something else first", {}, '{"type":"hb"}', 4400),
             ("no JSON", {}, "hello", 4400),
             ("nothing", {}, "", 4108),
@@ -299,6 +293,22 @@ async def test_each_refusal_has_its_code(kafka: Broker) -> None:
         async with house.socket(origin=Origin(house.addresses.http)) as ws:
             await say_hello(ws, good)
             assert (await receive(ws))["type"] == "welcome"
+
+
+@synchronous
+async def test_a_supervisor_sits_at_a_desk_and_a_rep_who_gives_orders_is_refused(kafka: Broker) -> None:
+    async with a_house(kafka.bootstrap) as house:
+        order = json.dumps({"type": "sup_take", "id": "k1", "case_id": "c1"})
+        for role, answered in (("supervisor", False), ("rep", True)):
+            ws = await house.socket()
+            await say_hello(ws, house.token(role=role))
+            assert (await receive(ws))["role"] == role
+            await ws.send(order)
+            await ws.send('{"type":"sub","id":"k2","brands":[]}')
+            refused = [await receive(ws) for _ in range(2 if answered else 1)]
+
+            assert [one["error"]["code"] for one in refused] == ["forbidden"] * len(refused)
+            assert [one["re"] for one in refused] == (["k1", ""] if answered else [""])
 
 
 @synchronous
