@@ -1,12 +1,13 @@
 """Tenants and their brands: what to watch for, what was promised, when people are there, and who they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 
-from models.labels import Category, Subject, Triage
+from models.labels import TRIAGES, Category, Subject, Triage
 from models.priority import DEFAULT, Order
 from models.reps import AS_EVER, RepProfile, Team, WideningStep, WorkKind
 
@@ -29,6 +30,7 @@ __all__ = [
     "ServiceLevel",
     "Shift",
     "Tenant",
+    "Term",
     "Tone",
     "brand_of",
     "handle_key",
@@ -38,6 +40,7 @@ __all__ = [
     "promised_min",
     "rep_of",
     "shifts_that_overlap",
+    "term_of",
 ]
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -64,7 +67,16 @@ FIRST_ANSWER: Final = Minutes(at_once=5.0, urgent=15.0, important=60.0, less=240
 """What holds for a triage that a brand's own table leaves out (the table itself is required)."""
 
 
-class ServiceLevel(Struct, frozen=True):
+class Term(NamedTuple):
+    """What one kind of promise is, of one triage on one platform."""
+
+    span_ms: int
+    """Service time promised."""
+    warn_ms: int
+    """Service time after which to warn, 0..span_ms."""
+
+
+class ServiceLevel(Struct, frozen=True, dict=True):
     """What a brand promises, in minutes of its service hours."""
 
     first_answer: Minutes = FIRST_ANSWER
@@ -77,6 +89,13 @@ class ServiceLevel(Struct, frozen=True):
     """Share of the time, 0..1, after which desk and board warn: late enough to be rare, early enough to act."""
     platforms: Mapping[str, "ServiceLevel"] = field(default_factory=dict)
     """Whole levels by platform, where it differs; what an override leaves out is filled from this level on loading."""
+
+    @cached_property
+    def terms(self) -> "Mapping[tuple[PromiseKind, Triage], Term]":
+        """Every promise of this level, its platforms' left out: reckoned once, since each case asks for two."""
+        kinds: tuple[PromiseKind, ...] = ("first_answer", "next_answer", "resolution")
+        found = {(kind, triage): term_of(self, kind, triage) for kind in kinds for triage in TRIAGES}
+        return {key: term for key, term in found.items() if term is not None}
 
 
 class Shift(Struct, frozen=True, order=True):
@@ -313,6 +332,22 @@ def promised_min(level: ServiceLevel, kind: PromiseKind, triage: Triage, platfor
         return None
     minutes = minutes_of(level_on(level, platform), kind)
     return None if minutes is None else _of_triage(minutes, triage)
+
+
+def term_of(level: ServiceLevel, kind: PromiseKind, triage: Triage) -> Term | None:
+    """
+    Return a promise of a level in ms of service time, or None where nothing is promised; its platforms are not looked at.
+
+    The warning comes ``warn_before`` minutes before the end where the kind says so, else after the level's share.
+    """
+    minutes = minutes_of(level, kind)
+    span_min = promised_min(level, kind, triage)
+    if minutes is None or span_min is None:
+        return None
+    span_ms = round(span_min * 60_000)
+    before = minutes.warn_before
+    warn_ms = span_ms * level.warn_share if before is None else span_ms - before * 60_000
+    return Term(span_ms, max(0, round(warn_ms)))
 
 
 def minutes_of(level: ServiceLevel, kind: PromiseKind) -> Minutes | None:

@@ -76,7 +76,7 @@ class Calendar:
 
     def _rule(self, day: date) -> DayHours | None:
         """Return what rules a date instead of its weekday: an exception of this year, of every year, a holiday."""
-        rule = self._dated.get(day) or self._yearly.get(f"{day:%m-%d}")
+        rule = self._dated.get(day) or (self._yearly.get(f"{day:%m-%d}") if self._yearly else None)
         if rule is None and self.is_holiday(day):
             rule = DayHours(day.isoformat())
         return rule

@@ -17,9 +17,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from models.brands import PromiseKind, ServiceLevel, promised_min
+from models.brands import PromiseKind, ServiceLevel, level_on
 from models.labels import Triage
-from models.sla import MINUTE_MS, OpenHours, warn_at
+from models.sla import OpenHours
 
 Told = Literal["", "warned", "breached"]
 
@@ -53,12 +53,10 @@ def started(
     level: ServiceLevel, kind: PromiseKind, triage: Triage, platform: str, since: int, hours: OpenHours
 ) -> Promise | None:
     """Return a new promise by the rules in force; None where nothing is promised."""
-    minutes = promised_min(level, kind, triage, platform)
-    if minutes is None:
+    term = level_on(level, platform).terms.get((kind, triage))
+    if term is None:
         return None
-    span_ms = round(minutes * MINUTE_MS)
-    due = hours.due_at(since, span_ms)
-    return Promise(kind, since, due, warn_at(since, span_ms, level, kind, platform, hours), span_ms)
+    return Promise(kind, since, hours.due_at(since, term.span_ms), hours.due_at(since, term.warn_ms), term.span_ms)
 
 
 def raised(promise: Promise, level: ServiceLevel, triage: Triage, platform: str, hours: OpenHours) -> Promise:
@@ -67,17 +65,16 @@ def raised(promise: Promise, level: ServiceLevel, triage: Triage, platform: str,
 
     Taking the difference from the due time, and not counting anew from the arrival, keeps the pauses in.
     """
-    minutes = promised_min(level, promise.kind, triage, platform)
-    span_ms = promise.span_ms if minutes is None else round(minutes * MINUTE_MS)
-    less_ms = promise.span_ms - span_ms
-    if less_ms <= 0:
+    term = level_on(level, platform).terms.get((promise.kind, triage))
+    if term is None or term.span_ms >= promise.span_ms:
         return promise
+    span_ms, less_ms = term.span_ms, promise.span_ms - term.span_ms
     if promise.paused_at:
         left_ms = max(0, promise.left_ms - less_ms)
         warn_left_ms = min(promise.warn_left_ms, left_ms)
         return replace(promise, span_ms=span_ms, left_ms=left_ms, warn_left_ms=warn_left_ms)
     due = min(promise.due_at, hours.before(promise.due_at, less_ms))
-    warn = min(promise.warn_at, due, warn_at(promise.since, span_ms, level, promise.kind, platform, hours))
+    warn = min(promise.warn_at, due, hours.due_at(promise.since, term.warn_ms))
     return replace(promise, span_ms=span_ms, due_at=due, warn_at=warn)
 
 
@@ -166,6 +163,12 @@ def awaiting_answer(
         since: Arrival of the oldest post that awaits an answer, Unix ms.
         first: Whether nobody has answered yet.
     """
+    if not held:  # Every case begins so.
+        answer = started(level, "first_answer" if first else "next_answer", triage, platform, since, hours)
+        resolution = started(level, "resolution", triage, platform, since, hours)
+        if resolution is None:
+            return () if answer is None else (answer,)
+        return (resolution,) if answer is None else (answer, resolution)
     answer = answer_promise(held)
     if answer is not None:
         answer = raised(answer, level, triage, platform, hours)

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from models.brands import PromiseKind, ServiceHours, ServiceLevel, level_on, minutes_of, promised_min
+from models.brands import PromiseKind, ServiceHours, ServiceLevel, level_on
 from models.calendars import Calendar
 from models.labels import Triage
 
@@ -22,6 +22,7 @@ _DAY_MS: Final = 86_400_000
 _DAYS_AT_ONCE: Final = 400  # Over a year, so that a worker builds about twice in its life; 400 days take some ms.
 _DAYS_MAX: Final = 8_000  # 20 years of service time in memory, about 1 MB a brand: beyond it, a time is a mistake.
 _EPOCH: Final = date(1970, 1, 1)
+_DAY: Final = timedelta(days=1)
 _DAY_LAST: Final = (date(9998, 1, 1) - _EPOCH).days
 
 
@@ -59,6 +60,10 @@ class OpenHours:
             return received_at + wait_ms
         if not self._from <= received_at < self._to:
             self._cover(received_at, received_at)
+        at = bisect_right(self._starts, received_at) - 1
+        # Mostly people are there now and still are when it falls due.
+        if at >= 0 and received_at < (end := self._ends[at]) and received_at + wait_ms <= end:
+            return received_at + wait_ms
         while True:
             at = bisect_right(self._starts, received_at) - 1
             opened = self._before[at] + min(received_at, self._ends[at]) - self._starts[at] if at >= 0 else 0
@@ -138,7 +143,13 @@ class OpenHours:
 
     def _spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield the openings of days ``first`` to ``last`` (since 1970) as instants; a shift over midnight as two."""
+        begun: dict[date, int] = {}
         for day, (start_min, end_min) in self._calendar.spans(first, last):
+            midnight, following = (_midnight(one, self._zone, begun) for one in (day, day + _DAY))
+            # No zone sets its clocks twice in a day: one of 24 hours has none set, and its minutes are a plain sum.
+            if following - midnight == _DAY_MS:
+                yield midnight + start_min * MINUTE_MS, midnight + end_min * MINUTE_MS
+                continue
             start = _instant(day, start_min, self._zone, fold=0)
             end = _instant(day, end_min, self._zone, fold=1)
             if start < end:
@@ -158,6 +169,14 @@ def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             held = start, end
     if held is not None:
         yield held
+
+
+def _midnight(day: date, zone: ZoneInfo, begun: dict[date, int]) -> int:
+    """Return the instant at which a date begins, of two the first; ``begun`` holds those that were asked for."""
+    found = begun.get(day)
+    if found is None:
+        begun[day] = found = _instant(day, 0, zone, fold=0)
+    return found
 
 
 def _instant(day: date, minute: int, zone: ZoneInfo, fold: int) -> int:
@@ -230,25 +249,5 @@ def promise_due_at(
     level: ServiceLevel, kind: PromiseKind, triage: Triage, platform: str, received_at: int, hours: OpenHours
 ) -> int | None:
     """Return when a promise of this kind falls due, Unix ms; None where nothing is promised."""
-    minutes = promised_min(level, kind, triage, platform)
-    return None if minutes is None else due_at(received_at, minutes, hours)
-
-
-def warn_at(since: int, span_ms: int, level: ServiceLevel, kind: PromiseKind, platform: str, hours: OpenHours) -> int:
-    """
-    Return when to warn of a breach.
-
-    Args:
-        since: What the promise counts from, Unix ms.
-        span_ms: Service time that was promised. Of a promise with ``warn_before`` as much of it passes before the warning
-            as leaves so many minutes; of others the level's share. A warning never comes before ``since``.
-        level: Of the brand.
-        kind: Of promise.
-        platform: Where it was posted.
-        hours: Of the brand.
-    """
-    here = level_on(level, platform)
-    minutes = minutes_of(here, kind)
-    before = None if minutes is None else minutes.warn_before
-    wait_ms = span_ms * here.warn_share if before is None else span_ms - before * MINUTE_MS
-    return hours.due_at(since, max(0, round(wait_ms)))
+    term = level_on(level, platform).terms.get((kind, triage))
+    return None if term is None else hours.due_at(received_at, term.span_ms)

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from models.brands import ALWAYS, Minutes, ServiceHours, ServiceLevel, Shift
-from models.sla import OpenHours, business_ms, due_at, open_hours, promise_due_at, warn_at
+from models.promises import started
+from models.sla import OpenHours, business_ms, due_at, open_hours, promise_due_at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = 60_000
@@ -212,17 +213,18 @@ def test_a_promise_is_looked_up_by_kind_triage_and_platform() -> None:
     [
         pytest.param(ServiceLevel(), "2026-11-05 08:15:00", id="by the share that a level has unless told"),
         pytest.param(ServiceLevel(warn_share=0.25), "2026-11-04 19:45:00", id="by another share"),
-        pytest.param(ServiceLevel(Minutes(urgent=60, warn_before=10)), "2026-11-05 08:20:00", id="minutes before"),
-        pytest.param(ServiceLevel(Minutes(urgent=60, warn_before=90)), "2026-11-04 19:30:00", id="not before arrival"),
+        pytest.param(ServiceLevel(Minutes(important=60, warn_before=10)), "2026-11-05 08:20:00", id="minutes before"),
+        pytest.param(ServiceLevel(Minutes(important=60, warn_before=90)), "2026-11-04 19:30:00", id="not before arrival"),
         pytest.param(
             ServiceLevel(platforms={"x": ServiceLevel(warn_share=0.5)}), "2026-11-04 20:00:00", id="by the platform's"
         ),
     ],
 )
 def test_the_warning_comes_when_its_share_of_service_time_has_passed(level: ServiceLevel, warned: str) -> None:
-    received = berlin("2026-11-04 19:30:00")
+    promise = started(level, "first_answer", "important", "x", berlin("2026-11-04 19:30:00"), OFFICE)
 
-    assert shown(warn_at(received, 60 * MINUTE, level, "first_answer", "x", OFFICE)) == shown(berlin(warned))
+    assert promise is not None
+    assert shown(promise.warn_at) == shown(berlin(warned))
 
 
 @pytest.mark.parametrize("hours", [OFFICE, SPLIT, NIGHT, ROUND, XMAS, open_hours(ALWAYS)])
