@@ -236,6 +236,8 @@ class Floor:
         """Heap of (expires_at, offer, case id)."""
         self.notices: list[tuple[int, str]] = []
         """Heap of (when something is to be told of a promise, case id); an entry is dead unless the case says so too."""
+        self.warned: dict[str, tuple[str, str]] = {}
+        """Open cases that were warned of and are not late yet: case id -> tenant and brand."""
         self.resting: dict[CaseState, dict[str, int]] = {"answered": {}, "awaiting_customer": {}}
         """Cases that wait for somebody outside: case id -> when their thread last grew, the longest resting first."""
         self.closed: deque[tuple[int, str]] = deque()
@@ -303,13 +305,14 @@ class Floor:
         if self.by_conversation.get(conversation) == case.case_id:
             del self.by_conversation[conversation]
         self.closed.append((case.closed_at, case.case_id))
+        self.warned.pop(case.case_id, None)
 
     def _enter(self, case: Case, old: Case | None = None) -> None:
         self.open[case.case_id] = case
         self._line(case)
         if old is not None and old.state == "closed":
             old = None  # What was to come of it was let go when it ended.
-        if case.promises and (old is None or old.promises is not case.promises):
+        if old is None or old.promises is not case.promises:
             self._watch(case)
         if old is None:
             self.closed_in.get((case.tenant, case.conversation_uri), {}).pop(case.case_id, None)
@@ -339,8 +342,11 @@ class Floor:
             self.resting[state][case.case_id] = case.thread[-1].at
 
     def _watch(self, case: Case) -> None:
-        """Note when there is something to tell of a case's promises."""
+        """Note when there is something to tell of a case's promises, and whether one is warned of."""
+        self.warned.pop(case.case_id, None)
         for promise in case.promises:
+            if promise.told == "warned" and not promise.paused_at:
+                self.warned[case.case_id] = (case.tenant, case.brand_id)
             at = next_at(promise)
             if at is not None:
                 heapq.heappush(self.notices, (at, case.case_id))
@@ -591,12 +597,10 @@ class Floor:
         """Return, by brand: open cases due soon, late, warned of, and the arrival of the longest waiting queued one."""
         soon: Count = Counter()
         late: Count = Counter()
-        warned: Count = Counter()
+        warned: Count = Counter(self.warned.values())
         oldest: dict[tuple[str, str], int] = {}
         for case in self.open.values():
             key = (case.tenant, case.brand_id)
-            if any(promise.told == "warned" and not promise.paused_at for promise in case.promises):
-                warned[key] += 1
             if not case.awaits_answer:
                 continue
             if case.due_at < now:

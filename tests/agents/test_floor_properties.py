@@ -364,6 +364,7 @@ def derived(floor: Floor) -> dict[str, Any]:
         "units": {key: +units for key, units in floor.units.items() if units.total()},
         "loads": {key: len(held) for key, held in floor.held.items() if held},
         "waiting": +floor.waiting,
+        "warned": floor.warned,
         "counts": {key: +counts for key, counts in floor.counts.items()},
         "seats": {
             tenant: {rep: seat.held_units for rep, seat in seats.items()}
