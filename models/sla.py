@@ -1,15 +1,15 @@
 """
 Service hours and due times.
 
-Weekly shifts in wall time become sorted instants with sums of what is open before each, so that a due time and a
-difference are one or two bisections. Time elapses as it really does: the hour skipped in spring was never open,
-the one they repeat in autumn is open twice.
+People are there in a second if the clock on their wall shows a time within their hours. Weekly shifts in wall time become sorted
+instants with sums of what is open before each, so that a due time and a difference are one or two bisections. Time elapses
+as it really does: what clocks skip in spring was never open, what they repeat in autumn is open twice.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,9 +21,10 @@ MINUTE_MS: Final = 60_000
 _DAY_MS: Final = 86_400_000
 _DAYS_AT_ONCE: Final = 400  # Over a year, so that a worker builds about twice in its life; 400 days take some ms.
 _DAYS_MAX: Final = 8_000  # 20 years of service time in memory, about 1 MB a brand: beyond it, a time is a mistake.
-_EPOCH: Final = date(1970, 1, 1)
-_DAY: Final = timedelta(days=1)
-_DAY_LAST: Final = (date(9998, 1, 1) - _EPOCH).days
+_DAY_S: Final = 86_400
+_EPOCH_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_ORDINAL: Final = _EPOCH_AT.toordinal()
+_DAY_LAST: Final = date(9998, 1, 1).toordinal() - _EPOCH_ORDINAL
 
 
 class OpenHours:
@@ -142,18 +143,20 @@ class OpenHours:
         self._before = list(accumulate((end - start for start, end in spans), initial=0))
 
     def _spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the openings of days ``first`` to ``last`` (since 1970) as instants; a shift over midnight as two."""
-        begun: dict[date, int] = {}
+        """Yield the openings of days ``first`` to ``last`` (since 1970) as instants, those of a set clock in pieces."""
+        pieces = list(_pieces(first - 2, last + 2, self._zone))
+        at = 0
         for day, (start_min, end_min) in self._calendar.spans(first, last):
-            midnight, following = (_midnight(one, self._zone, begun) for one in (day, day + _DAY))
-            # No zone sets its clocks twice in a day: one of 24 hours has none set, and its minutes are a plain sum.
-            if following - midnight == _DAY_MS:
-                yield midnight + start_min * MINUTE_MS, midnight + end_min * MINUTE_MS
-                continue
-            start = _instant(day, start_min, self._zone, fold=0)
-            end = _instant(day, end_min, self._zone, fold=1)
-            if start < end:
-                yield start, end
+            midnight = (day.toordinal() - _EPOCH_ORDINAL) * _DAY_MS
+            while pieces[at][1] + pieces[at][2] < midnight - _DAY_MS:  # A day aside: clocks that go back meet it again.
+                at += 1
+            for begin, end, offset in islice(pieces, at, None):
+                if begin + offset >= midnight + 2 * _DAY_MS:
+                    break
+                start = max(begin, midnight + start_min * MINUTE_MS - offset)
+                stop = min(end, midnight + end_min * MINUTE_MS - offset)
+                if start < stop:
+                    yield start, stop
 
 
 def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -171,50 +174,27 @@ def _merged(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield held
 
 
-def _midnight(day: date, zone: ZoneInfo, begun: dict[date, int]) -> int:
-    """Return the instant at which a date begins, of two the first; ``begun`` holds those that were asked for."""
-    found = begun.get(day)
-    if found is None:
-        begun[day] = found = _instant(day, 0, zone, fold=0)
-    return found
-
-
-def _instant(day: date, minute: int, zone: ZoneInfo, fold: int) -> int:
+def _pieces(first: int, last: int, zone: ZoneInfo) -> Iterator[tuple[int, int, int]]:
     """
-    Return the instant of a wall time.
+    Yield the times between two changes of a zone's clocks, from day ``first`` to day ``last`` since 1970.
 
-    Args:
-        day: The date.
-        minute: After its midnight, 0..1440.
-        zone: Whose wall time it is.
-        fold: Which of two, where clocks repeat the hour: openings take the first (0), closings the second (1), so that a
-            shift which meets the repeated hour covers it whole; one that ends as it begins does not meet it. A time
-            that clocks skip is the instant of the skip.
+    Yields:
+        (from, to, how far its clocks are ahead of UTC), in ms; ``from`` is the second of a change or the first midnight.
     """
-    wall = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=minute)
-    early, late = _offsets(wall, zone)
-    if early == late:
-        return int((wall - early).timestamp() * 1000)
-    if early < late:  # Clocks go forward over this time: before the skip the smaller offset holds.
-        return int(_skip(wall - late, wall - early, zone).timestamp() * 1000)
-    repeated = fold == 1 and early != _offsets(wall - timedelta(seconds=1), zone)[1]
-    return int((wall - (late if repeated else early)).timestamp() * 1000)
+    begin, offset = first * _DAY_S, _offset_s(first * _DAY_S, zone)
+    for day in range(first + 1, last + 1):
+        now_s = _offset_s(day * _DAY_S, zone)
+        if now_s != offset:  # No zone sets its clocks twice within two days.
+            reach = range((day - 1) * _DAY_S, day * _DAY_S)
+            change = reach.start + bisect_left(reach, True, key=lambda at: _offset_s(at, zone) == now_s)  # noqa: B023
+            yield begin * 1000, change * 1000, offset * 1000
+            begin, offset = change, now_s
+    yield begin * 1000, last * _DAY_MS, offset * 1000
 
 
-def _offsets(wall: datetime, zone: ZoneInfo) -> tuple[timedelta, timedelta]:
-    """Return the offsets of a wall time's first and second reading; they differ where clocks are set."""
-    local = wall.replace(tzinfo=zone)
-    first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
-    return first or timedelta(), second or timedelta()
-
-
-def _skip(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
-    """Return the second at which clocks are set forward, between two instants around it."""
-    before = low.astimezone(zone).utcoffset()
-    seconds = int((high - low).total_seconds())
-    reach = range(seconds + 1)
-    at = bisect_left(reach, True, key=lambda s: (low + timedelta(seconds=s)).astimezone(zone).utcoffset() != before)
-    return low + timedelta(seconds=at)
+def _offset_s(at_s: int, zone: ZoneInfo) -> int:
+    ahead = (_EPOCH_AT + timedelta(seconds=at_s)).astimezone(zone).utcoffset()
+    return round(ahead.total_seconds()) if ahead is not None else 0
 
 
 def open_hours(hours: ServiceHours) -> OpenHours:
