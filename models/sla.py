@@ -65,13 +65,10 @@ class OpenHours:
         # Mostly people are there now and still are when it falls due.
         if at >= 0 and received_at < (end := self._ends[at]) and received_at + wait_ms <= end:
             return received_at + wait_ms
-        while True:
-            at = bisect_right(self._starts, received_at) - 1
-            opened = self._before[at] + min(received_at, self._ends[at]) - self._starts[at] if at >= 0 else 0
-            target = opened + wait_ms
-            if target < self._before[-1]:
-                break
+        opened = self._before[at] + min(received_at, self._ends[at]) - self._starts[at] if at >= 0 else 0
+        while (target := opened + wait_ms) >= self._before[-1]:
             self._cover(received_at, self._to + _DAY_MS)
+            opened = self._passed(received_at)
         if wait_ms == 0:
             return self._opens_at(received_at)
         # The interval in which the target is reached; on the second of its end it still counts as its own.
@@ -186,7 +183,7 @@ def _pieces(first: int, last: int, zone: ZoneInfo) -> Iterator[tuple[int, int, i
         now_s = _offset_s(day * _DAY_S, zone)
         if now_s != offset:  # No zone sets its clocks twice within two days.
             reach = range((day - 1) * _DAY_S, day * _DAY_S)
-            change = reach.start + bisect_left(reach, True, key=lambda at: _offset_s(at, zone) == now_s)  # noqa: B023
+            change = reach.start + bisect_left(reach, True, key=lambda at: _offset_s(at, zone) == now_s)
             yield begin * 1000, change * 1000, offset * 1000
             begin, offset = change, now_s
     yield begin * 1000, last * _DAY_MS, offset * 1000

@@ -533,15 +533,14 @@ def _holidays(table: Keys) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _region(table: Keys, index: int, found: str) -> str:
-    """Return a region as the library of holidays writes it; a wrong one is answered with the nearest."""
+    """Return a region as the library of holidays writes it; to a wrong one say what there is."""
     if is_region(found):
         return found
     country = found.partition("-")[0].upper()
-    known = [f"{country}-{part}" for part in regions().get(country, ())] or list(regions())
-    near = get_close_matches(found, [country, *known] if country in regions() else known, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    shown = f"; of {country} there are {' '.join(regions()[country])}" if regions().get(country) and not near else ""
-    table.fail(f"holidays[{index}]", f"a date, or a region as in DE or DE-BY{hint}{shown}", found=found)
+    hint = f"; of {country} there are {' '.join(regions()[country])}" if regions().get(country) else ""
+    if is_region(found.upper()):
+        hint = f"; did you mean {found.upper()}?"
+    table.fail(f"holidays[{index}]", f"a date, or a region as in DE or DE-BY{hint}", found=found)
 
 
 def _holiday(table: Keys, index: int, found: object) -> str:

@@ -9,6 +9,7 @@ the rules as they are documented (docs/service-levels.md).
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -195,12 +196,18 @@ REGIONS: dict[str, tuple[str, str]] = {
     "BE": ("Europe/Brussels", "01-01 04-05 04-06 05-01 05-14 05-24 05-25 07-21 08-15 11-01 11-11 12-25"),
     "DK": ("Europe/Copenhagen", "01-01 04-02 04-03 04-05 04-06 05-14 05-24 05-25 12-25 12-26"),
     "NO": ("Europe/Oslo", "01-01 04-02 04-03 04-05 04-06 05-01 05-14 05-17 05-24 05-25 12-25 12-26"),
-    "FI": ("Europe/Helsinki", "01-01 01-06 04-03 04-05 04-06 05-01 05-14 05-24 06-19 06-20 10-31 12-06 12-24 12-25 12-26"),
+    "FI": (
+        "Europe/Helsinki",
+        "01-01 01-06 04-03 04-05 04-06 05-01 05-14 05-24 06-19 06-20 10-31 12-06 12-24 12-25 12-26",
+    ),
     "PL": ("Europe/Warsaw", "01-01 01-06 04-05 04-06 05-01 05-03 05-24 06-04 08-15 11-01 11-11 12-24 12-25 12-26"),
     "CZ": ("Europe/Prague", "01-01 04-03 04-06 05-01 05-08 07-05 07-06 09-28 10-28 11-17 12-24 12-25 12-26"),
     "PT": ("Europe/Lisbon", "01-01 04-03 04-05 04-25 05-01 06-04 06-10 08-15 10-05 11-01 12-01 12-08 12-25"),
     "GB-ENG": ("Europe/London", "01-01 04-03 04-06 05-04 05-25 08-31 12-25 12-26 12-28"),
-    "US-CA": ("America/Los_Angeles", "01-01 01-19 02-15 02-16 03-31 05-25 06-19 07-03 07-04 09-07 11-08 11-11 11-26 11-27 12-25"),
+    "US-CA": (
+        "America/Los_Angeles",
+        "01-01 01-19 02-15 02-16 03-31 05-25 06-19 07-03 07-04 09-07 11-08 11-11 11-26 11-27 12-25",
+    ),
     "AU-NSW": ("Australia/Sydney", "01-01 01-26 04-03 04-04 04-05 04-06 04-25 04-27 06-08 10-05 12-25 12-26 12-28"),
 }
 
@@ -301,7 +308,7 @@ def test_no_zone_sets_its_clocks_twice_within_two_days() -> None:
             for at in range(0, 2_145_916_800, 6 * 3600)  # 1970 to 2037
         ]
         changes = [n for n in range(1, len(offsets)) if offsets[n] != offsets[n - 1]]
-        assert all(later - earlier > 9 for earlier, later in zip(changes, changes[1:], strict=False)), zone
+        assert all(later - earlier > 9 for earlier, later in pairwise(changes)), zone
 
 
 def test_the_oracle_can_fail() -> None:

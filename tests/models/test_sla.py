@@ -214,7 +214,9 @@ def test_a_promise_is_looked_up_by_kind_triage_and_platform() -> None:
         pytest.param(ServiceLevel(), "2026-11-05 08:15:00", id="by the share that a level has unless told"),
         pytest.param(ServiceLevel(warn_share=0.25), "2026-11-04 19:45:00", id="by another share"),
         pytest.param(ServiceLevel(Minutes(important=60, warn_before=10)), "2026-11-05 08:20:00", id="minutes before"),
-        pytest.param(ServiceLevel(Minutes(important=60, warn_before=90)), "2026-11-04 19:30:00", id="not before arrival"),
+        pytest.param(
+            ServiceLevel(Minutes(important=60, warn_before=90)), "2026-11-04 19:30:00", id="not before arrival"
+        ),
         pytest.param(
             ServiceLevel(platforms={"x": ServiceLevel(warn_share=0.5)}), "2026-11-04 20:00:00", id="by the platform's"
         ),
