@@ -7,10 +7,12 @@ from msgspec import Struct
 
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
+from models.incidents import NEVER_GROUPED
 from models.influence import influence_of
-from models.labels import Addressed, Classification
+from models.labels import TRIAGE_RANK, Addressed, Classification, Triage
 from models.posts import Post, PostData, SocialPost, conversation_of, unix_ms
 from models.records import Dropped, Tick, Understood
+from models.sketch import sketches_of
 from models.triage import triage_of_text
 from models.watch import BrandWatch
 from streams import metrics, topics
@@ -154,11 +156,35 @@ class Understand:
         """Label all texts in one batch and write what was understood."""
         if not sighted:
             return []
-        labelled = self._classifier.classify([_words_of(one.post.data) for one in sighted])
+        texts = [_words_of(one.post.data) for one in sighted]
+        labelled = self._classifier.classify(texts)
+        triages = [triage_of_text(labels, text) for labels, text in zip(labelled, texts, strict=True)]
+        sketches = _sketches(sighted, texts, labelled, triages)
         return [
-            Out(topics.WORK, one.post.data.tenant.encode(), _understood(one, labels))
-            for one, labels in zip(sighted, labelled, strict=True)
+            Out(topics.WORK, one.post.data.tenant.encode(), _understood(one, labels, *read, sketch))
+            for one, labels, read, sketch in zip(sighted, labelled, triages, sketches, strict=True)
         ]
+
+
+def _sketches(
+    sighted: Sequence[Sighted],
+    texts: Sequence[str],
+    labelled: Sequence[Classification],
+    triages: Sequence[tuple[Triage, tuple[str, ...]]],
+) -> list[bytes]:
+    """Return the sketch of each text that may open a case which others open too, b"" of the rest; all in one batch."""
+    asked = [
+        at
+        for at, (one, labels, (triage, _)) in enumerate(zip(sighted, labelled, triages, strict=True))
+        if one.brand.incidents.mode != "off"
+        and one.post.type == "zuruf.post.created"
+        and triage not in NEVER_GROUPED
+        and (labels.answer or TRIAGE_RANK[triage] >= TRIAGE_RANK["important"])
+    ]
+    found = [b""] * len(sighted)
+    for at, sketch in zip(asked, sketches_of([texts[at] for at in asked]), strict=True):
+        found[at] = sketch
+    return found
 
 
 def _arrival(record: Record, data: PostData) -> int:
@@ -177,9 +203,10 @@ def _dropped(record: Record, data: PostData, labels: Classification) -> Dropped:
     )
 
 
-def _understood(one: Sighted, labels: Classification) -> Understood:
+def _understood(
+    one: Sighted, labels: Classification, triage: Triage, why: tuple[str, ...], sketch: bytes
+) -> Understood:
     data = one.post.data
-    triage, why = triage_of_text(labels, _words_of(data))
     return Understood(
         at=one.at,
         src=(one.record.raw.partition, one.record.offset, 1),
@@ -193,6 +220,7 @@ def _understood(one: Sighted, labels: Classification) -> Understood:
         why=why,
         also=one.also,
         action=ACTIONS[one.post.type],  # type: ignore[arg-type]  # the table holds the three actions
+        sketch=sketch,
     )
 
 

@@ -45,6 +45,8 @@ class Understood(Struct, frozen=True, gc=False, tag="understood", omit_defaults=
     also: tuple[str, ...] = ()
     """Other brands of the tenant that the post names."""
     action: Literal["created", "updated", "deleted"] = "created"
+    sketch: bytes = b""
+    """Of the text (``models.sketch``), where posts that say the same are looked for and it may open a case."""
 
 
 class Dropped(Struct, frozen=True, gc=False, tag="dropped", omit_defaults=True):

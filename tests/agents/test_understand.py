@@ -6,9 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from agents.understand import Understand
+from models.brands import IncidentRules
 from models.errors import BadEvent
 from models.posts import Author, Mention
 from models.records import Dropped, Tick, Understood
+from models.sketch import BINS, sketches_of
 from streams.carry import Out, Part, Record
 from streams.codec import encode
 from tests.builders import NOW, Labeller, a_brand, a_post, a_raw, a_tenant, told
@@ -118,3 +120,30 @@ def test_a_post_that_no_row_could_hold_is_a_bad_event() -> None:
 
     with pytest.raises(BadEvent, match="bytes came, at most 262144 are meant"):
         Understand((a_tenant(),), Labeller()).decode(large)
+
+
+def test_what_may_open_a_case_carries_a_sketch_of_its_text() -> None:
+    texts = ["@fennkom seit heute Morgen geht bei mir kein Internet mehr", "@fennkom hallo?"]
+    outs = fold(*[a_post(f"x:{at}", text) for at, text in enumerate(texts)])
+
+    assert [out.value.sketch for out in outs] == sketches_of(texts)
+    assert [len(out.value.sketch) for out in outs] == [BINS, 0]
+
+
+@pytest.mark.parametrize(
+    ("post", "mode", "changes"),
+    [
+        ({}, "off", {}),
+        ({}, "suggest", {"triage": "spam"}),
+        ({}, "suggest", {"triage": "less", "answer": False, "category": "positive"}),
+        ({"type": "zuruf.post.updated"}, "suggest", {}),
+    ],
+    ids=["a brand that looks for no incidents", "spam", "nothing to answer", "an edit"],
+)
+def test_what_can_be_no_part_of_an_incident_pays_for_no_sketch(post: Any, mode: Any, changes: Any) -> None:
+    tenant = a_tenant(brands=(a_brand(incidents=IncidentRules(mode=mode)),))
+    step = Understand((tenant,), Labeller(**changes))
+    came = replace(a_post(text="@fennkom seit heute Morgen kein Internet mehr bei uns"), **post)
+    (out,) = step.fold([Record(7, NOW, came, a_raw(7, "posts"))], Part(2, None, ""))
+
+    assert out.value.sketch == b""

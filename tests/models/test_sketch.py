@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from models.sketch import BANDS, HASHES, LETTERS_MIN, SHINGLE, bands_of, similarity, sketches_of, words_of
+from models.sketch import BANDS, BINS, LETTERS_MIN, SHINGLE, bands_of, similarity, sketches_of
 
 OUTAGE = "Seit heute Morgen geht bei mir in Kiel kein Internet mehr, was ist da los bei euch?"
 
@@ -11,24 +11,28 @@ def sketch(text: str) -> bytes:
     return sketches_of([text])[0]
 
 
+def letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text.casefold()))
+
+
 def jaccard(left: str, right: str) -> float:
     one, other = (
-        {words[at : at + SHINGLE] for at in range(len(words) - SHINGLE + 1)} for words in map(words_of, (left, right))
+        {words[at : at + SHINGLE] for at in range(len(words) - SHINGLE + 1)} for words in map(letters, (left, right))
     )
     return len(one & other) / len(one | other)
 
 
 def test_a_sketch_is_the_same_on_every_day_and_machine() -> None:
     assert sketch(OUTAGE).hex() == (
-        "2de392f826d16a2c50c60a88cfdcea7bc3e0c717338500fc23df4b6ac56483bb"
-        "8519663203c9e76ff77353c69640439dff45ac25d6aa9d05d885bf6f9fc341b9"
+        "4063309e58e3517cebb9e620cb3aa816e6d05baf75d54477e251bfc3319f0d94"
+        "f337a614820f6f4f1b9302ae1c19880a790a7833a21685deaf1d8bd1d44255c3"
     )
 
 
 @pytest.mark.parametrize(
     "copy",
     [
-        "RT @somebody: " + OUTAGE,
+        "@somebody: " + OUTAGE,
         OUTAGE.upper() + " https://example.org/x?y=1",
         "@fennkom   " + OUTAGE.replace(",", " ...") + " 😡😡",
     ],
@@ -44,10 +48,22 @@ def test_numbers_do_not_make_a_text_another() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "hallo?", "@fennkom https://x.example 12345 !!!", "x" * 200])
-def test_a_text_of_few_words_has_no_sketch(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["", "hallo?", "@fennkom https://x.example/y/z/" + "q" * 40, "4711 " * 40 + "!" * 30, "x" * (LETTERS_MIN - 1)],
+)
+def test_a_text_of_few_letters_has_no_sketch(text: str) -> None:
     assert sketch(text) == b""
-    assert len(words_of(text)) < LETTERS_MIN
+
+
+def test_a_text_with_a_zero_in_it_does_not_shift_the_others() -> None:
+    texts = [OUTAGE, "a\0b", OUTAGE[:40] + "\0" + OUTAGE[40:]]
+
+    assert sketches_of(texts) == [sketch(OUTAGE), b"", sketch(OUTAGE)]
+
+
+def test_no_texts_have_no_sketches() -> None:
+    assert sketches_of([]) == []
 
 
 def test_a_sketch_does_not_depend_on_what_else_is_in_the_batch() -> None:
@@ -60,11 +76,11 @@ def test_a_sketch_does_not_depend_on_what_else_is_in_the_batch() -> None:
     ]
 
     assert sketches_of(texts) == [sketch(text) for text in texts]
-    assert {len(one) for one in sketches_of(texts)} == {0, HASHES}
+    assert {len(one) for one in sketches_of(texts)} == {0, BINS}
 
 
 def test_broken_unicode_is_a_text_like_any_other() -> None:
-    assert len(sketch(OUTAGE + "\ud800")) == HASHES
+    assert len(sketch(OUTAGE + "\ud800")) == BINS
 
 
 def test_the_estimate_is_the_jaccard_similarity_within_its_deviation() -> None:
@@ -78,7 +94,7 @@ def test_the_estimate_is_the_jaccard_similarity_within_its_deviation() -> None:
         errors.append(similarity(sketch(one), sketch(other)) - jaccard(one, other))
 
     assert abs(sum(errors) / len(errors)) < 0.015
-    assert (sum(error**2 for error in errors) / len(errors)) ** 0.5 < 0.075
+    assert (sum(error**2 for error in errors) / len(errors)) ** 0.5 < 0.07
 
 
 def test_texts_that_share_most_meet_in_a_band_and_strangers_hardly_ever() -> None:
@@ -88,4 +104,4 @@ def test_texts_that_share_most_meet_in_a_band_and_strangers_hardly_ever() -> Non
     assert len(bands_of(sketch(OUTAGE))) == BANDS
     assert set(bands_of(near)) & set(bands_of(sketch(OUTAGE)))
     assert not set(bands_of(far)) & set(bands_of(sketch(OUTAGE)))
-    assert similarity(near, sketch(OUTAGE)) > 0.6 > 0.1 > similarity(far, sketch(OUTAGE))
+    assert similarity(near, sketch(OUTAGE)) > 0.55 > 0.1 > similarity(far, sketch(OUTAGE))
