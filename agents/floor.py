@@ -15,8 +15,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from agents.authors import Authors
+from agents.incidents import Incidents
 from models.brands import FORWARD_S, Brand, Tenant
 from models.cases import MINE, WAITING, Case, CaseState, holder_of, is_in_hand, was_answered
+from models.incidents import is_due
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
 from models.priority import DEFAULT, Order, Why
@@ -94,6 +97,9 @@ class House:
             for tenant in tenants
             for brand in tenant.brands
         }
+        self._text_max = {
+            (tenant.id, account.id): account.text_max for tenant in tenants for account in tenant.accounts
+        }
         self.profiles = {(tenant.id, rep.id): rep for tenant in tenants for rep in tenant.reps}
         self.teams: dict[str, dict[str, Team]] = {
             tenant.id: {team.id: team for team in tenant.teams} for tenant in tenants
@@ -116,6 +122,10 @@ class House:
     def profile(self, tenant: str, rep_id: str) -> RepProfile:
         """Return a rep's profile; one who is not in the configuration came by token and has no skills listed."""
         return self.profiles.get((tenant, rep_id)) or RepProfile(id=rep_id, name=rep_id)
+
+    def text_max(self, tenant: str, account_id: str) -> int:
+        """Return how many code points an answer of an account may have; 0: no bound that we know."""
+        return self._text_max.get((tenant, account_id), 0)
 
     def groups(self, tenant: str, rep_id: str) -> frozenset[str]:
         """Return the targets of a transfer that reach a rep."""
@@ -238,7 +248,7 @@ class Floor:
         """Heap of (when something is to be told of a promise, case id); an entry is dead unless the case says so too."""
         self.warned: dict[str, tuple[str, str]] = {}
         """Open cases that were warned of and are not late yet: case id -> tenant and brand."""
-        self.resting: dict[CaseState, dict[str, int]] = {"answered": {}, "awaiting_customer": {}}
+        self.resting: dict[CaseState, dict[str, int]] = {"answered": {}, "awaiting_customer": {}, "automatic": {}}
         """Cases that wait for somebody outside: case id -> when their thread last grew, the longest resting first."""
         self.closed: deque[tuple[int, str]] = deque()
         """(closed_at, case id), oldest first."""
@@ -247,10 +257,13 @@ class Floor:
         self.seqs: Counter[str] = Counter()
         self.beats: dict[tuple[str, str], int] = {}
         self.decisions = 0
+        self.incidents = Incidents(part, {key: rules.brand for key, rules in house.brands.items()})
+        self.authors = Authors(part, house.tenants)
         self._load()
 
     def _load(self) -> None:
         closed: list[tuple[int, str, tuple[str, str]]] = []
+        social: list[Case] = []
         for key, row in self._part.rows.all(REPS):
             self.reps[key] = row
             self._count_brands(row.tenant)
@@ -263,6 +276,9 @@ class Floor:
                 closed.append((case.closed_at, case_id, (case.tenant, case.conversation_uri)))
             else:
                 self._enter(case)
+            if case.sketch or case.incident_id or any(entry.by == "bot" for entry in case.thread):
+                social.append(case)
+        self.incidents.load(social)
         for closed_at, case_id, conversation in sorted(closed):
             self.closed.append((closed_at, case_id))
             self.closed_in.setdefault(conversation, {})[case_id] = None
@@ -289,6 +305,8 @@ class Floor:
             self._enter(new, old)
         elif old is None or was_open:
             self._end(new)
+        if new.incident_id or (old is not None and old.incident_id):
+            self.incidents.follow(old, new)
         if new.case_id in self.viewing:
             self.changed[new.case_id] = None
 
@@ -338,7 +356,7 @@ class Floor:
                 heapq.heappush(self.offers, (case.offer.expires_at, case.offer.offer, case.case_id))
         if state == "awaiting_approval":
             self.approvals[case.case_id] = None
-        if state in self.resting:
+        if state in self.resting and (state != "automatic" or is_due(case)):
             self.resting[state][case.case_id] = case.thread[-1].at
 
     def _watch(self, case: Case) -> None:
@@ -382,7 +400,7 @@ class Floor:
             self._hold(case, holds=False)
         self.approvals.pop(case.case_id, None)
         if state in self.resting:
-            del self.resting[state][case.case_id]
+            self.resting[state].pop(case.case_id, None)
 
     def _hold(self, case: Case, *, holds: bool) -> None:
         rep_id = holder_of(case)
@@ -410,6 +428,8 @@ class Floor:
     def forget(self, case: Case) -> None:
         """Remove a closed case whose time has passed."""
         self._part.rows.delete(CASES, case.case_id)
+        if case.incident_id:
+            self.incidents.gone(case)
         conversation = (case.tenant, case.conversation_uri)
         others = self.closed_in.get(conversation, {})
         others.pop(case.case_id, None)

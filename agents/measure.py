@@ -106,6 +106,14 @@ class Unpublished(Other, frozen=True, gc=False, tag="unpublished"):
     """An answer did not get out."""
 
 
+class IncidentTold(Other, frozen=True, gc=False, tag="incident"):
+    """Something was decided about an incident."""
+
+
+class Forgotten(Other, frozen=True, gc=False, tag="forgotten"):
+    """An author was forgotten."""
+
+
 class Closed(Other, frozen=True, gc=False, tag="closed"):
     """A case ended."""
 
@@ -129,6 +137,8 @@ Event = (
     | records.Warned
     | records.Breached
     | Closed
+    | IncidentTold
+    | Forgotten
     | records.Gauges
     | records.Clock
 )
@@ -223,6 +233,8 @@ class _Turn:
                     warned=event.warned,
                     oldest_at=event.oldest_at,
                     reps=event.reps,
+                    automatic=event.automatic,
+                    incidents=event.incidents,
                 )
             case Learned():
                 self._learned(event)

@@ -10,7 +10,8 @@ from models.errors import BadEvent
 from models.incidents import NEVER_GROUPED
 from models.influence import influence_of
 from models.labels import TRIAGE_RANK, Addressed, Classification, Triage
-from models.posts import Post, PostData, SocialPost, conversation_of, unix_ms
+from models.people import Directory, introduced
+from models.posts import Author, Post, PostData, SocialPost, conversation_of, unix_ms
 from models.records import Dropped, Tick, Understood
 from models.sketch import sketches_of
 from models.triage import triage_of_text
@@ -44,6 +45,7 @@ class Sighted(Struct, frozen=True, gc=False):
     record: Record
     post: Post
     brand: Brand
+    author: Author
     addressed: Addressed
     also: tuple[str, ...]
     at: int
@@ -54,6 +56,7 @@ class _Watch:
 
     def __init__(self, tenant: Tenant) -> None:
         self.brands = {brand.id: brand for brand in tenant.brands}
+        self.directory = Directory(tenant.persons) if tenant.persons else None
         self.own = {handle_key(handle) for brand in tenant.brands for handle in brand.handles}
         self.watch = BrandWatch(tenant)
 
@@ -132,12 +135,14 @@ class Understand:
             others = (sighting.brand_id, *sighting.others) if sighting is not None else ()
             also = tuple(other for other in others if other != brand.id)
             addressed = data.addressed or (sighting.addressed if sighting is not None else "direct")
-            return Sighted(record, post, brand, addressed, also, at)
+            return Sighted(record, post, brand, _author(watch, data), addressed, also, at)
         sighting = watch.watch.find(_words_of(data), [mention.handle for mention in data.mentions])
         if sighting is None:
             return None
         brand = watch.brands[sighting.brand_id]
-        return Sighted(record, post, brand, data.addressed or sighting.addressed, sighting.others, at)
+        return Sighted(
+            record, post, brand, _author(watch, data), data.addressed or sighting.addressed, sighting.others, at
+        )
 
     def _drop(self, records: Sequence[Record]) -> list[Out]:
         """What concerns no brand ends here; in a replay it goes on, labelled and marked."""
@@ -187,6 +192,11 @@ def _sketches(
     return found
 
 
+def _author(watch: _Watch, data: PostData) -> Author:
+    """Return who wrote, with what the operator's list of persons says of the account."""
+    return data.author if watch.directory is None else introduced(watch.directory, data.platform, data.author)
+
+
 def _arrival(record: Record, data: PostData) -> int:
     return unix_ms(data.received_at) if data.received_at is not None else record.timestamp
 
@@ -211,11 +221,11 @@ def _understood(
         at=one.at,
         src=(one.record.raw.partition, one.record.offset, 1),
         tenant=data.tenant,
-        post=_social(one.post, one.at),
+        post=_social(one.post, one.author, one.at),
         brand_id=one.brand.id,
         addressed=one.addressed,
         labels=labels,
-        influence=influence_of(one.brand, data.author, data.platform, one.at, data.metrics),
+        influence=influence_of(one.brand, one.author, data.platform, one.at, data.metrics),
         triage=triage,
         why=why,
         also=one.also,
@@ -224,7 +234,7 @@ def _understood(
     )
 
 
-def _social(post: Post, at: int) -> SocialPost:
+def _social(post: Post, author: Author, at: int) -> SocialPost:
     data = post.data
     created_at = unix_ms(data.created_at if data.created_at is not None else post.time)
     return SocialPost(
@@ -236,7 +246,7 @@ def _social(post: Post, at: int) -> SocialPost:
         text=data.text,
         received_at=at,
         created_at=min(created_at, at),  # An author's clock may lie; nothing was written after it came.
-        author=data.author,
+        author=author,
         kind=data.kind,
         visibility=data.visibility,
         parent_uri=data.parent_uri or "",

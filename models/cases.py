@@ -501,7 +501,7 @@ def freed(case: Case) -> Case:
 
 def was_answered(case: Case) -> bool:
     """Whether an answer stands at the platform."""
-    return any(entry.by == "rep" and entry.status == "sent" for entry in case.thread)
+    return any(entry.by != "customer" and not entry.ack and entry.status == "sent" for entry in case.thread)
 
 
 def is_moot(case: Case) -> bool:
@@ -536,7 +536,7 @@ def answer_status(case: Case, answer_id: str, status: AnswerStatus, url: str = "
     """Note what became of an answer; the same case if the row does not hold it."""
     thread = tuple(
         replace(entry, status=status, url=url or entry.url, error=error)
-        if entry.id == answer_id and entry.by == "rep"
+        if entry.id == answer_id and entry.by != "customer"
         else entry
         for entry in case.thread
     )
@@ -563,7 +563,7 @@ def published(case: Case, now: int, idle_ms: int = 0) -> Case:
 
 def is_under_way(case: Case) -> bool:
     """Whether the result of an answer is still to come."""
-    return any(entry.status in UNDER_WAY for entry in case.thread)
+    return any(entry.status in UNDER_WAY and not entry.ack for entry in case.thread)
 
 
 def unpublished(case: Case) -> Case:

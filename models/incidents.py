@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from models.brands import IncidentRules
-from models.cases import UNDER_WAY, Case, Entry, with_entry
+from models.cases import UNDER_WAY, Case, Entry, closed, with_entry
 from models.errors import IllegalTransition
 from models.labels import Triage
 from models.variations import Template
@@ -35,6 +35,7 @@ MEMBERS_MAX: Final = (
 )
 SHOWN_MAX: Final = 20  # Of a brand on a board, the largest: nobody decides about more at a time.
 STEPS_MAX: Final = 500  # Cases that one record moves: all at once would hold up the loop; the next tick goes on.
+LIVE_MAX: Final = 50  # Of a brand; while there are so many, nothing new is suggested.
 SAMPLE_CHARS: Final = 300
 MINUTE_MS: Final = 60_000
 NEVER_GROUPED: Final[frozenset[Triage]] = frozenset({"at_once", "spam"})
@@ -64,7 +65,9 @@ class Incident(Struct, frozen=True, omit_defaults=True):
     opened_at: int
     sketch: bytes
     sample: str
-    """Text of the post that its others are like, at most 300 characters."""
+    """Text of the post that its others are like, at most 300 characters; empty once its author has taken it back."""
+    sample_of: str = ""
+    """Case of that post."""
     language: str = ""
     subject: str = ""
     version: int = 1
@@ -77,13 +80,41 @@ class Incident(Struct, frozen=True, omit_defaults=True):
     end: EndReason = ""
 
 
+class IncidentLine(Struct, frozen=True, omit_defaults=True):
+    """An incident as a board shows it."""
+
+    incident_id: str
+    state: IncidentState
+    version: int
+    opened_at: int
+    sample: str = ""
+    language: str = ""
+    subject: str = ""
+    posts: int = 0
+    """Cases that belong to it."""
+    authors: int = 0
+    """Who have written within the window."""
+    grown: int = 0
+    """Posts of the last ten minutes."""
+    waiting: int = 0
+    """Cases that no answer has gone out to, whoever has them."""
+    under_way: int = 0
+    answered: int = 0
+    """By the incident's answer."""
+    decided_at: int = 0
+    decided_by: str = ""
+    hold_until: int = 0
+    """When its cases go back to the queue unless it is answered; 0: they are not grouped, or it is answered."""
+    answer: str = ""
+
+
 # -- decisions: each changes the incident's row alone -----------------------------------------------------------------
 
 
 def grouped(incident: Incident, by: str, now: int) -> Incident:
     """Take its cases out of the queue, to be answered as one."""
     if incident.state != "suggested":
-        raise IllegalTransition(f"incident {incident.incident_id} is {incident.state}, not suggested")
+        raise IllegalTransition(f"incident {incident.incident_id} is {incident.state}, not suggested", "illegal")
     return _decided(incident, "grouped", by, now)
 
 
@@ -91,15 +122,24 @@ def answered(incident: Incident, answer: IncidentAnswer) -> Incident:
     """Answer all its cases, also those that come later; a suggestion is grouped by it."""
     if incident.state not in ("suggested", "grouped"):
         held = "has its answer" if incident.state == "answered" else "is closed"
-        raise IllegalTransition(f"incident {incident.incident_id} {held}; take the answer back before another one")
+        raise IllegalTransition(
+            f"incident {incident.incident_id} {held}; take the answer back before another one", "illegal"
+        )
     return replace(_decided(incident, "answered", answer.by, answer.at), answer=answer)
 
 
 def taken_back(incident: Incident, by: str, now: int) -> Incident:
     """Send its answer to nobody else; who has it, has it. Its other cases wait for another answer."""
     if incident.state != "answered":
-        raise IllegalTransition(f"incident {incident.incident_id} is {incident.state}, not answered")
+        raise IllegalTransition(f"incident {incident.incident_id} is {incident.state}, not answered", "illegal")
     return replace(_decided(incident, "grouped", by, now), answer=None)
+
+
+def ungrouped(incident: Incident, by: str, now: int) -> Incident:
+    """Let its cases go back to the queue; it is a suggestion again."""
+    if incident.state != "grouped":
+        raise IllegalTransition(f"incident {incident.incident_id} is {incident.state}, not grouped", "illegal")
+    return _decided(incident, "suggested", by, now)
 
 
 def let_go(incident: Incident, now: int) -> Incident:
@@ -110,7 +150,7 @@ def let_go(incident: Incident, now: int) -> Incident:
 def ended(incident: Incident, reason: EndReason, by: str, now: int) -> Incident:
     """Let it take no more posts; a suggestion that ends is dismissed."""
     if incident.state == "closed":
-        raise IllegalTransition(f"incident {incident.incident_id} is closed")
+        raise IllegalTransition(f"incident {incident.incident_id} is closed", "illegal")
     said: EndReason = "dismissed" if reason == "closed" and incident.state == "suggested" else reason
     return replace(_decided(incident, "closed", by, now), end=said)
 
@@ -122,7 +162,9 @@ def _decided(incident: Incident, state: IncidentState, by: str, now: int) -> Inc
 def check_version(incident: Incident, version: int) -> None:
     """Raise IllegalTransition if somebody else has decided since."""
     if version != incident.version:
-        raise IllegalTransition(f"incident {incident.incident_id} is at version {incident.version}, not {version}")
+        raise IllegalTransition(
+            f"incident {incident.incident_id} is at version {incident.version}, not {version}", "version_conflict"
+        )
 
 
 def is_overdue(incident: Incident, rules: IncidentRules, now: int) -> bool:
@@ -136,7 +178,8 @@ def check_wordings(template: Template, size: int, rules: IncidentRules) -> None:
     if template.count() < least:
         raise IllegalTransition(
             f"the text has {template.count()} wordings for {size} posts, at least {least} are meant: "
-            "write alternatives as in {Hello|Hi} {name}"
+            "write alternatives as in {Hello|Hi} {name}",
+            "bad_request",
         )
 
 
@@ -144,11 +187,14 @@ def check_wordings(template: Template, size: int, rules: IncidentRules) -> None:
 
 
 def may_join(case: Case) -> bool:
-    """Whether a case may belong to an incident: no person has taken it up, and none needs to look at once."""
+    """Whether a case may belong to an incident: no person has taken it up, none needs to look at once, nobody answered."""
     return (
         case.state in ("queued", "offered")
         and case.triage not in NEVER_GROUPED
-        and not any(entry.by != "customer" for entry in case.thread)
+        and not case.author.is_bot
+        and not case.target
+        and all(entry.by == "customer" or entry.ack for entry in case.thread)
+        and any(entry.by == "customer" and not entry.deleted for entry in case.thread)
     )
 
 
@@ -160,23 +206,23 @@ def member(case: Case, incident_id: str) -> Case:
 def set_aside(case: Case) -> Case:
     """Take a case out of the queue: an incident or the bot sees to it."""
     if case.state not in ("queued", "offered"):
-        raise IllegalTransition(f"case {case.case_id} is {case.state}, it cannot be grouped")
+        raise IllegalTransition(f"case {case.case_id} is {case.state}, it cannot be grouped", "illegal")
     return replace(case, state="automatic", offer=None, version=case.version + 1)
 
 
 def given(case: Case, answer: Entry, *, close: bool) -> Case:
     """Put the machine's answer into the thread of a case that was set aside, to be published."""
     if case.state != "automatic":
-        raise IllegalTransition(f"case {case.case_id} is {case.state}, not the machine's")
+        raise IllegalTransition(f"case {case.case_id} is {case.state}, not the machine's", "illegal")
     if is_given(case):
-        raise IllegalTransition(f"case {case.case_id} has the machine's answer")
+        raise IllegalTransition(f"case {case.case_id} has the machine's answer", "illegal")
     return replace(case, thread=with_entry(case.thread, answer), close_after=close, version=case.version + 1)
 
 
 def back_in_queue(case: Case, why: str = "") -> Case:
     """Let a person see to a case: it goes to the queue with its age, and stays out of incidents."""
     if case.state != "automatic":
-        raise IllegalTransition(f"case {case.case_id} is {case.state}, not grouped")
+        raise IllegalTransition(f"case {case.case_id} is {case.state}, not grouped", "illegal")
     told = tuple(dict.fromkeys((*case.why, why)))[-16:] if why else case.why
     return replace(case, state="queued", incident_id="", close_after=False, why=told, version=case.version + 1)
 
@@ -184,9 +230,9 @@ def back_in_queue(case: Case, why: str = "") -> Case:
 def apart(case: Case) -> Case:
     """Take a case out of its incident, whatever its state; one that was set aside goes back to the queue."""
     if not case.incident_id:
-        raise IllegalTransition(f"case {case.case_id} belongs to no incident")
+        raise IllegalTransition(f"case {case.case_id} belongs to no incident", "illegal")
     if is_given(case):
-        raise IllegalTransition(f"case {case.case_id} has been answered by its incident")
+        raise IllegalTransition(f"case {case.case_id} has been answered by its incident", "illegal")
     if case.state == "automatic":
         return back_in_queue(case, "taken out of an incident")
     return replace(case, incident_id="", version=case.version + 1)
@@ -199,7 +245,19 @@ def is_given(case: Case) -> bool:
 
 def is_due(case: Case) -> bool:
     """Whether an answer of the machine is under way."""
-    return case.state == "automatic" and any(entry.status in UNDER_WAY for entry in case.thread)
+    return case.state == "automatic" and any(entry.status in UNDER_WAY and not entry.ack for entry in case.thread)
+
+
+def published(case: Case, now: int) -> Case:
+    """The machine's answer stands at its platform: the case is closed, or waits for the customer."""
+    if case.close_after:
+        return closed(case, now)
+    return replace(case, state="awaiting_customer", awaits_answer=False, version=case.version + 1)
+
+
+def unpublished(case: Case, error: str) -> Case:
+    """The machine's answer did not get out: a person sees to the case."""
+    return back_in_queue(case, f"an automatic answer did not get out: {error}"[:SAMPLE_CHARS])
 
 
 def step_of(case: Case, state: IncidentState) -> Step:

@@ -72,7 +72,7 @@ class Directory:
     """The persons that an operator lists, by account."""
 
     def __init__(self, persons: Iterable[Person]) -> None:
-        self._by_account = {_account_key(account): person for person in persons for account in person.authors}
+        self._by_account = {account_key(account): person for person in persons for account in person.authors}
         self._by_id = {person.crm_id: person for person in persons}
 
     def find(self, platform: str, author: Author) -> Person | None:
@@ -83,12 +83,20 @@ class Directory:
             return None
         handle = f"{platform}:{author.handle}" if author.handle else ""
         for account in (author.uri, handle):
-            if account and (found := self._by_account.get(_account_key(account))) is not None:
+            if account and (found := self._by_account.get(account_key(account))) is not None:
                 return found
         return None
 
 
-def _account_key(account: str) -> str:
+def introduced(directory: Directory, platform: str, author: Author) -> Author:
+    """Return an author with what the operator's list of persons says of him: the CRM's number, and whether a VIP."""
+    person = directory.find(platform, author)
+    if person is None or (person.crm_id == author.crm_id and person.vip == author.vip):
+        return author
+    return replace(author, crm_id=person.crm_id, vip=author.vip or person.vip)
+
+
+def account_key(account: str) -> str:
     """Return an account as it is compared: ``platform:handle`` whatever its case and with or without @; addresses as they are."""
     platform, colon, handle = account.partition(":")
     return account if not colon or handle.startswith("//") else f"{platform}:{handle.removeprefix('@').casefold()}"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from models.brands import PromiseKind
 from models.cases import Case, CaseState
+from models.incidents import IncidentLine
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import SocialPost
@@ -279,6 +280,58 @@ class LogOut(FromDesk, frozen=True, gc=False, tag="log_out"):
     reason: str = ""
 
 
+class GroupIncident(FromDesk, frozen=True, gc=False, tag="incident_group"):
+    """A supervisor lets the cases of a suggested incident leave the queue, to be answered as one."""
+
+    incident_id: str
+    version: int
+
+
+class AnswerIncident(FromDesk, frozen=True, gc=False, tag="incident_answer"):
+    """A supervisor answers all cases of an incident, those to come too; the command's id names the answer."""
+
+    incident_id: str
+    version: int
+    text: str
+    """With alternatives (``models.variations``)."""
+    close: bool = True
+    """Close each case once its answer is published; else it waits for its customer."""
+
+
+class UngroupIncident(FromDesk, frozen=True, gc=False, tag="incident_ungroup"):
+    """A supervisor takes back what was decided last: the answer, which then goes to nobody else, or the grouping."""
+
+    incident_id: str
+    version: int
+
+
+class CloseIncident(FromDesk, frozen=True, gc=False, tag="incident_close"):
+    """A supervisor ends an incident, or dismisses a suggestion."""
+
+    incident_id: str
+    version: int
+
+
+class TakeOut(FromDesk, frozen=True, gc=False, tag="incident_take_out"):
+    """A supervisor takes one case out of its incident."""
+
+    incident_id: str
+    case_id: str
+
+
+class ListIncident(FromDesk, frozen=True, gc=False, tag="incident_list"):
+    """A supervisor looks at the cases of an incident; nothing changes."""
+
+    incident_id: str
+
+
+class Forget(FromDesk, frozen=True, gc=False, tag="forget"):
+    """A supervisor lets an author be forgotten who has asked for it."""
+
+    author: str
+    """Address of the account, ``platform:handle``, or ``crm:<id>``."""
+
+
 class Resync(Struct, frozen=True, gc=False, tag="resync"):
     """A connection needs a snapshot; it comes through the log, so it has a place in the stream's order."""
 
@@ -326,7 +379,8 @@ class Takeover(Struct, frozen=True, gc=False, tag="takeover"):
 
 OfCases = Hold | Resume | Transfer | Approve | Return | Reopen | Assign | Take | Prioritise
 Others = Pull | ListCases | View | Say | LogOut
-Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel | OfCases | Others
+OfIncidents = GroupIncident | AnswerIncident | UngroupIncident | CloseIncident | TakeOut | ListIncident
+Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel | OfCases | Others | OfIncidents | Forget
 Work = (
     Understood
     | Dropped
@@ -342,6 +396,8 @@ Work = (
     | HeadChanged
     | OfCases
     | Others
+    | OfIncidents
+    | Forget
     | Resync
     | Sending
     | Published
@@ -579,6 +635,40 @@ class Closed(Struct, frozen=True, gc=False, tag="closed", omit_defaults=True):
     """Whether the promise to resolve it was kept; None: there was none."""
 
 
+IncidentMove = Literal[
+    "suggested", "grouped", "answered", "taken_back", "ungrouped", "let_go", "closed", "joined", "left"
+]
+
+
+class IncidentTold(Struct, frozen=True, gc=False, tag="incident", omit_defaults=True):
+    """What was decided about an incident, or which case has come to it or left it."""
+
+    at: int
+    src: Src
+    tenant: str
+    brand_id: str
+    incident_id: str
+    what: IncidentMove
+    by: str = ""
+    """A supervisor; "": a rule, or time."""
+    case_id: str = ""
+    text: str = ""
+    """Of its answer, with alternatives."""
+
+
+class Forgotten(Struct, frozen=True, gc=False, tag="forgotten"):
+    """An author was forgotten; who it was is not said."""
+
+    at: int
+    src: Src
+    tenant: str
+    by: str
+    rows: int
+    """Rows of authors that were removed."""
+    cases: int
+    """Cases that were made nobody's."""
+
+
 class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
     """What stands open for a brand at a tick, by dispatch's own rows."""
 
@@ -600,6 +690,10 @@ class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
     """Arrival of the longest waiting queued case; 0 if none waits."""
     reps: dict[str, int] = {}
     """The tenant's reps by presence."""
+    automatic: int = 0
+    """Open cases that an incident or the bot sees to."""
+    incidents: tuple[IncidentLine, ...] = ()
+    """Those that live, the largest first."""
 
 
 class Clock(Struct, frozen=True, gc=False, tag="clock"):
@@ -624,6 +718,8 @@ CaseEvent = (
     | Warned
     | Breached
     | Closed
+    | IncidentTold
+    | Forgotten
     | Gauges
     | Clock
 )

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from models.incidents import IncidentLine
 from models.relabels import HeadChanged
 from models.wire import BoardFrame, LearnedLine
 
@@ -135,6 +136,8 @@ class Standing(Struct, frozen=True, omit_defaults=True):
     warned: int = 0
     oldest_at: int = 0
     reps: dict[str, int] = {}
+    automatic: int = 0
+    incidents: tuple[IncidentLine, ...] = ()
 
 
 LEARNED_MAX: Final = 5
@@ -177,7 +180,7 @@ def frame_of(
     last = merged(hour)
     answered, in_time = _series(minutes, this_minute, "answered"), _series(minutes, this_minute, "in_time")
     # A case that waits and is not due yet is no broken promise: it counts once it is answered, closed or late.
-    waiting = sum(standing.queued.values()) + standing.offered + standing.working
+    waiting = sum(standing.queued.values()) + standing.offered + standing.working + standing.automatic
     judged_24h = sum(bucket.cases for bucket in day) - max(0, waiting - standing.late)
     answered_24h = sum(bucket.answered for bucket in day)
     return BoardFrame(
@@ -193,6 +196,8 @@ def frame_of(
         warned=standing.warned,
         oldest_at=standing.oldest_at,
         reps=standing.reps,
+        automatic=standing.automatic,
+        incidents=standing.incidents,
         warned_1h=last.warned,
         breached_1h=last.breached,
         resolved_1h=last.resolved,

@@ -11,7 +11,8 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Raw, Struct
 
 from models.brands import PromiseKind
-from models.cases import CaseState, Entry, Note
+from models.cases import CaseState, Entry, Known, Note
+from models.incidents import IncidentLine
 from models.influence import Influence
 from models.labels import Addressed, Classification, Triage
 from models.posts import Author
@@ -251,6 +252,53 @@ class SupLogout(Struct, frozen=True, gc=False, tag="sup_logout"):
     reason: Remark = ""
 
 
+class SupIncident(Struct, frozen=True, gc=False, tag="sup_incident"):
+    """
+    Decide about an incident.
+
+    ``group`` lets its cases leave the queue; ``ungroup`` takes back what was decided last, the answer or the grouping;
+    ``close`` ends it, and dismisses one that was only suggested.
+    """
+
+    id: Key
+    incident_id: Key
+    version: int
+    act: Literal["group", "ungroup", "close"]
+
+
+class SupIncidentAnswer(Struct, frozen=True, gc=False, tag="sup_incident_answer"):
+    """Answer all cases of an incident, those to come too: ``{Hello|Hi} {name}, ...``."""
+
+    id: Key
+    incident_id: Key
+    version: int
+    text: AnswerText
+    close: bool = True
+
+
+class SupIncidentApart(Struct, frozen=True, gc=False, tag="sup_incident_apart"):
+    """Take one case out of its incident: a rep sees to it."""
+
+    id: Key
+    incident_id: Key
+    case_id: Key
+
+
+class SupIncidentCases(Struct, frozen=True, gc=False, tag="sup_incident_cases"):
+    """Look at the cases of an incident; ``incident_cases`` brings them."""
+
+    id: Key
+    incident_id: Key
+
+
+class SupForget(Struct, frozen=True, gc=False, tag="sup_forget"):
+    """Forget an author who has asked for it: rows, name and words, in all cases."""
+
+    id: Key
+    author: Annotated[str, Meta(min_length=3, max_length=1024, pattern=":.")]
+    """Address of the account, ``platform:handle``, or ``crm:<id>``."""
+
+
 class Ack(Struct, frozen=True, gc=False, tag="ack"):
     """All frames up to ``seq`` were read; sent once a second or every 20 frames."""
 
@@ -272,7 +320,8 @@ class Heartbeat(Struct, frozen=True, gc=False, tag="hb"):
 RepFrame = (
     HoldCase | ResumeCase | TransferCase | PullCase | ListThem | ViewCase | ApproveAnswer | ReturnAnswer | ReopenCase
 )
-SupervisorFrame = SupAssign | SupTake | SupPriority | SupMessage | SupLogout
+IncidentFrame = SupIncident | SupIncidentAnswer | SupIncidentApart | SupIncidentCases
+SupervisorFrame = SupAssign | SupTake | SupPriority | SupMessage | SupLogout | IncidentFrame | SupForget
 ClientFrame = (
     Hello
     | Presence
@@ -328,6 +377,9 @@ class CaseView(Struct, frozen=True, gc=False, omit_defaults=True):
     notes: tuple[Note, ...] = ()
     writer: str = ""
     writer_until: int = 0
+    known: Known | None = None
+    """What was known of the author before."""
+    incident_id: str = ""
     promises: Promises = ()
     """Those that run or are paused; of each when it is due and when a warning comes."""
 
@@ -505,6 +557,16 @@ class Listed(Struct, frozen=True, gc=False, tag="listed"):
     """All there are, also beyond the 50."""
 
 
+class IncidentCases(Struct, frozen=True, gc=False, tag="incident_cases"):
+    """Cases of an incident, the latest first; at most 50."""
+
+    re: str
+    incident_id: str
+    cases: tuple[CaseBrief, ...]
+    total: int
+    """All there are, also beyond the 50."""
+
+
 class Shown(Struct, frozen=True, gc=False, tag="shown"):
     """A case as somebody looks at it who does not hold it; given at the first ``view`` and when it changes."""
 
@@ -590,6 +652,7 @@ ServerFrame = (
     | Info
     | Erased
     | Listed
+    | IncidentCases
     | Shown
     | Viewers
     | LoggedOut
@@ -599,7 +662,7 @@ ServerFrame = (
     | Heartbeat
     | Board
 )
-Unsequenced = Listed | Shown | Viewers | LoggedOut | Snapshot | Result
+Unsequenced = Listed | IncidentCases | Shown | Viewers | LoggedOut | Snapshot | Result
 DeskFrame = OfferFrame | Revoke | CaseFrame | Message | Notice | Publish | PresenceFrame | Info | Erased | Unsequenced
 
 
@@ -689,6 +752,10 @@ class BoardFrame(Struct, frozen=True, gc=False, omit_defaults=True):
     addressed_1h: dict[str, int] = {}
     platform_1h: dict[str, int] = {}
     language_1h: dict[str, int] = {}
+    automatic: int = 0
+    """Open cases that an incident or the bot sees to."""
+    incidents: tuple[IncidentLine, ...] = ()
+    """Those that live, the largest first; at most 20."""
     longest_waiting: tuple[str, ...] = ()
     """Case ids, longest waiting first; at most five."""
     learned: tuple[LearnedLine, ...] = ()

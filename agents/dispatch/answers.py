@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from agents.dispatch.offers import match
 from agents.dispatch.promises import noticed, tell_closed
 from agents.dispatch.turn import Turn
-from models import cases
+from models import cases, incidents
 from models.cases import Case, Entry
 from models.promises import answer_promise, answered, is_kept
 from models.records import Answered, Published, Sending, Unpublished
@@ -28,7 +28,7 @@ def _answer_is(turn: Turn, work: Sending | Published, status: Any, url: str = ""
     case = turn.floor.case(work.case_id)
     if case is None or case.tenant != work.tenant:
         return
-    before = next((entry for entry in case.thread if entry.id == work.answer_id and entry.by == "rep"), None)
+    before = next((entry for entry in case.thread if entry.id == work.answer_id and entry.by != "customer"), None)
     # What is sent stays sent: a result may come twice, and a late "sending" says nothing new.
     if (
         before is None
@@ -38,19 +38,22 @@ def _answer_is(turn: Turn, work: Sending | Published, status: Any, url: str = ""
     ):
         return
     changed = cases.answer_status(case, work.answer_id, status, url, error)
+    if before.ack:  # It answers nothing, so nothing depends on it.
+        turn.floor.save(case, changed)
+        return
     if status == "sent":
         changed = _sent(turn, case, changed, before)
     elif status in ("failed", "unknown"):
         changed = _not_sent(turn, case, changed, work, status, error)
     turn.floor.save(case, changed)
-    rep_id = before.rep_id
-    turn.tell(
-        case.tenant,
-        rep_id,
-        lambda epoch, seq, ts: Publish(
-            epoch, seq, ts, case.case_id, changed.version, changed.state, work.answer_id, status, url, error
-        ),
-    )
+    if before.by == "rep":
+        turn.tell(
+            case.tenant,
+            before.rep_id,
+            lambda epoch, seq, ts: Publish(
+                epoch, seq, ts, case.case_id, changed.version, changed.state, work.answer_id, status, url, error
+            ),
+        )
     if changed.state == "closed" and case.state != "closed":
         tell_closed(turn, changed)
     match(turn, case.tenant)
@@ -82,7 +85,10 @@ def _sent(turn: Turn, case: Case, changed: Case, entry: Entry) -> Case:
     later = next((one for one in case.thread[place:] if one.by == "customer" and not one.deleted), None)
     if later is not None:
         return _still_waiting(turn, changed, later.at)
-    done = cases.published(changed, turn.now, _idle_ms(turn, changed))
+    if changed.state == "automatic":
+        done = incidents.published(changed, turn.now)
+    else:
+        done = cases.published(changed, turn.now, _idle_ms(turn, changed))
     rules = turn.rules.house.brands.get((case.tenant, case.brand_id))
     if done.state == "awaiting_customer" and rules is not None:
         return rules.awaiting_customer(done, turn.now)
@@ -99,6 +105,8 @@ def _idle_ms(turn: Turn, case: Case) -> int:
 def _still_waiting(turn: Turn, case: Case, since: int) -> Case:
     """The answer is out, and the customer has written since: waiting counts from there, so that it counts once."""
     moved = turn.floor.house.due_again(replace(case, version=case.version + 1), since)
+    if case.state == "automatic":
+        return incidents.back_in_queue(moved)
     return moved if cases.is_under_way(case) else replace(cases.unpublished(moved), close_after=False)
 
 
@@ -116,4 +124,6 @@ def _not_sent(turn: Turn, case: Case, changed: Case, work: Any, status: Any, err
             error=error,
         ),
     )
-    return cases.unpublished(changed)
+    return (
+        incidents.unpublished(changed, error or status) if changed.state == "automatic" else cases.unpublished(changed)
+    )

@@ -80,6 +80,8 @@ def requeue(turn: Turn, case: Case, reason: RequeueReason) -> None:
 
 def revoke(turn: Turn, case: Case, rep_id: str, reason: RevokeReason) -> None:
     """Tell a rep that a case has left the desk."""
+    if not rep_id:  # Nobody had it: the machine has seen to it.
+        return
     turn.tell(
         case.tenant,
         rep_id,

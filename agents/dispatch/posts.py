@@ -5,14 +5,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.dispatch.bots import greeted, spoke
 from agents.dispatch.commands import end, take_up
+from agents.dispatch.incidents import left_if_grave, placed, resample
 from agents.dispatch.moves import erase, inform, moved
 from agents.dispatch.offers import match, offer, show
+from agents.dispatch.people import met
 from agents.dispatch.turn import DAY_MS, HOUR_MS, Turn
 from agents.floor import BrandRules
 from models import cases
 from models.cases import WAITING, Case, Entry, holder_of, is_in_hand, was_answered
 from models.errors import BadEvent
+from models.incidents import is_due
 from models.labels import TRIAGE_RANK, at_least
 from models.records import Counted, Dropped, Joined, Opened, Understood
 from models.relabels import STAYS, carried
@@ -105,6 +109,7 @@ def _count(turn: Turn, work: Understood, reason: Any, case_id: str = "") -> None
 def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
     post = work.post
     triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=turn.now)
+    known, triage, again = met(turn, work, triage)
     kind = turn.floor.house.kind_of(work.tenant, post.platform, post.visibility)
     case_id = f"c{work.src[0]}-{work.src[1]}"
     case = Case(
@@ -126,7 +131,7 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         thread=(_entry_of(work),),
         seen=(post.id,),
         also=work.also,
-        why=work.why + more,
+        why=work.why + more + again,
         native=post.native,
         in_reply_to=post.object_uri,
         visibility=post.visibility,
@@ -134,17 +139,30 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         reply_until=post.reply_until,
         kind=kind.id,
         units=kind.units,
+        sketch=work.sketch,
+        known=known,
     )
     case = rules.awaiting_answer(case, first=True)
     _tell_arrival(turn, Opened, work, case)
+    case, said = greeted(turn, placed(turn, case), rules)
+    if case.state == "automatic":
+        turn.floor.save(None, case)
+    else:
+        _seek(turn, case)
+    if said is not None:
+        spoke(turn, case, said)
+
+
+def _seek(turn: Turn, case: Case) -> None:
+    """Seek a rep for a new case."""
     # Where nobody waits and somebody is free, the case is never queued: one row, no heap.
-    idle = turn.part.ready and not turn.floor.waiting[work.tenant]
+    idle = turn.part.ready and not turn.floor.waiting[case.tenant]
     seat = turn.floor.seat_for(case) if idle else None
     if seat is not None:
         offer(turn, None, case, seat.profile.id)
     else:
         turn.floor.save(None, case)
-        match(turn, work.tenant)
+        match(turn, case.tenant)
 
 
 def _tell_arrival(turn: Turn, kind: type[Opened] | type[Joined], work: Understood, case: Case) -> None:
@@ -234,7 +252,7 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         window_told=case.window_told and reply_until == case.reply_until,
         native=post.native or case.native,
     )
-    changed = rules.awaiting_answer(changed, first=case.awaits_answer and not was_answered(case))
+    changed = rules.awaiting_answer(left_if_grave(turn, changed), first=case.awaits_answer and not was_answered(case))
     return replace(changed, due_at=min(case.due_at, changed.due_at)) if case.awaits_answer else changed
 
 
@@ -245,25 +263,27 @@ def _changed(turn: Turn, work: Understood) -> None:
     for one in ([case] if case is not None else []) + turn.floor.closed_of(*conversation):
         changed = cases.rewritten(one, work.post.object_uri, work.post.text, deleted=work.action == "deleted")
         if changed is not one:
-            _follow(turn, work, one, changed)
+            follow(turn, one, changed, deleted=work.action == "deleted")
     _count(turn, work, work.action, case.case_id if case is not None else "")
     match(turn, work.tenant)
 
 
-def _follow(turn: Turn, work: Understood, case: Case, changed: Case) -> None:
+def follow(turn: Turn, case: Case, changed: Case, *, deleted: bool) -> None:
     """Honour an edit or a deletion in whatever state a case is."""
     holder = holder_of(case)
     turn.floor.save(case, changed)
-    if work.action == "deleted" and holder:
-        erase(turn, changed, holder, tuple(one.id for one in changed.thread if one.uri == work.post.object_uri))
-    if work.action == "deleted" and (case.state in WAITING or case.state == "offered") and cases.is_moot(changed):
+    resample(turn, changed)
+    if deleted and holder:
+        erase(turn, changed, holder, tuple(one.id for one in changed.thread if one.deleted and one not in case.thread))
+    waits = case.state in WAITING or case.state == "offered" or (case.state == "automatic" and not is_due(changed))
+    if deleted and waits and cases.is_moot(changed):
         # Nothing is left to be answered: the case ends, and nobody is shown it any more.
         end(turn, changed, holder if case.state == "offered" else "", "deleted")
-    elif work.action == "deleted" and case.state == "awaiting_approval":
+    elif deleted and case.state == "awaiting_approval":
         inform(turn, case.tenant, holder, "deleted", case.case_id)
         take_up(turn, changed)  # Its answer stops: it is about something that its author has taken back.
     elif case.state in ("answered", "awaiting_approval"):
-        inform(turn, case.tenant, holder, "deleted" if work.action == "deleted" else "edited", case.case_id)
+        inform(turn, case.tenant, holder, "deleted" if deleted else "edited", case.case_id)
         show(turn, changed)
     else:
         show(turn, changed)
@@ -295,5 +315,5 @@ def _entry_of(work: Understood) -> Entry:
 
 def unanswered(case: Case) -> int:
     """Return the customer's posts since the last answer."""
-    since = takewhile(lambda entry: entry.by == "customer", reversed(case.thread))
-    return sum(1 for _ in since)
+    since = takewhile(lambda entry: entry.by == "customer" or entry.ack, reversed(case.thread))
+    return sum(1 for entry in since if not entry.ack)

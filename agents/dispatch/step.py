@@ -3,22 +3,40 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from agents.dispatch import answers, approvals, commands, desks, posts, pulls, relabels, supervisors, ticks, viewing
+from agents.dispatch import (
+    answers,
+    approvals,
+    commands,
+    desks,
+    forgetting,
+    incidents,
+    posts,
+    pulls,
+    relabels,
+    supervisors,
+    ticks,
+    viewing,
+)
 from agents.dispatch.presence import settle
 from agents.dispatch.turn import Rules, Turn
 from agents.floor import Floor
 from models.errors import BadEvent
 from models.records import (
     Accept,
+    AnswerIncident,
     Approve,
     Assign,
     CloseCase,
+    CloseIncident,
     DeskDown,
     DeskUp,
     Dropped,
+    Forget,
     GatewayBeat,
+    GroupIncident,
     Hold,
     ListCases,
+    ListIncident,
     LogOut,
     Prioritise,
     Published,
@@ -33,10 +51,12 @@ from models.records import (
     Sending,
     SetPresence,
     Take,
+    TakeOut,
     Takeover,
     Tick,
     Transfer,
     Understood,
+    UngroupIncident,
     View,
     Work,
 )
@@ -101,6 +121,13 @@ HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Resume: commands.resume,
     Transfer: commands.transfer,
     Reopen: commands.reopen,
+    GroupIncident: incidents.group,
+    AnswerIncident: incidents.answer,
+    UngroupIncident: incidents.ungroup,
+    CloseIncident: incidents.close,
+    TakeOut: incidents.take_out,
+    ListIncident: incidents.list_cases,
+    Forget: forgetting.forget,
     Pull: pulls.pull,
     ListCases: pulls.list_cases,
     View: viewing.look,

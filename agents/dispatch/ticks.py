@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from agents.dispatch.answers import published
 from agents.dispatch.commands import end, take_up
 from agents.dispatch.desks import set_presence, snapshot
+from agents.dispatch.incidents import pass_time
 from agents.dispatch.moves import inform, moved
 from agents.dispatch.offers import match, requeue, revoke, show
 from agents.dispatch.presence import end_wrapups
@@ -39,6 +40,8 @@ def tick(turn: Turn, work: Tick) -> None:
     end_views(turn)
     _forget_closed(turn)
     tell_promises(turn)
+    pass_time(turn)
+    turn.floor.authors.forget_silent(turn.now)
     for tenant in [tenant for tenant, count in turn.floor.waiting.items() if count]:
         match(turn, tenant)
     if turn.offset == turn.last_tick:
@@ -147,7 +150,7 @@ def _end_rests(turn: Turn) -> None:
     """What waits for somebody outside does so for a while: for a platform's word, for a customer's."""
     if not turn.part.ready:
         return
-    for case in _rested(turn, "answered", UNREPORTED_MS):
+    for case in _rested(turn, "answered", UNREPORTED_MS) + _rested(turn, "automatic", UNREPORTED_MS):
         _give_up(turn, case)
     for case in _rested(turn, "awaiting_customer", SILENT_MS):
         end(turn, case, case.rep_id)
@@ -209,6 +212,8 @@ def _gauges(turn: Turn) -> None:
                 warned=warned[key],
                 oldest_at=oldest.get(key, 0),
                 reps=presence[tenant],
+                automatic=counts["automatic"],
+                incidents=turn.floor.incidents.lines(key, turn.now),
             ),
         )
 

@@ -47,6 +47,8 @@ def view(case: Case) -> CaseView:
         notes=case.notes,
         writer=case.writer,
         writer_until=case.writer_until,
+        known=case.known,
+        incident_id=case.incident_id,
     )
 
 

@@ -39,6 +39,11 @@ from models.wire import (
     SendReply,
     SupAssign,
     SupervisorFrame,
+    SupForget,
+    SupIncident,
+    SupIncidentAnswer,
+    SupIncidentApart,
+    SupIncidentCases,
     SupLogout,
     SupMessage,
     SupPriority,
@@ -437,6 +442,25 @@ def _signed(frame: Any, by: tuple[int, str, str, str, str, Role, tuple[str, ...]
             return records.Say(*by, frame.to, frame.text)
         case SupLogout():
             return records.LogOut(*by, frame.to, frame.reason)
+        case SupForget():
+            return records.Forget(*by, frame.author)
+    return _of_incident(frame, by)
+
+
+def _of_incident(frame: Any, by: tuple[int, str, str, str, str, Role, tuple[str, ...]]) -> Command | None:
+    match frame:
+        case SupIncident(act="group"):
+            return records.GroupIncident(*by, frame.incident_id, frame.version)
+        case SupIncident(act="ungroup"):
+            return records.UngroupIncident(*by, frame.incident_id, frame.version)
+        case SupIncident():
+            return records.CloseIncident(*by, frame.incident_id, frame.version)
+        case SupIncidentAnswer():
+            return records.AnswerIncident(*by, frame.incident_id, frame.version, frame.text, frame.close)
+        case SupIncidentApart():
+            return records.TakeOut(*by, frame.incident_id, frame.case_id)
+        case SupIncidentCases():
+            return records.ListIncident(*by, frame.incident_id)
     return None
 
 

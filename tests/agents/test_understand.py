@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from agents.understand import Understand
-from models.brands import IncidentRules
+from models.brands import IncidentRules, Person
 from models.errors import BadEvent
 from models.posts import Author, Mention
 from models.records import Dropped, Tick, Understood
@@ -147,3 +147,16 @@ def test_what_can_be_no_part_of_an_incident_pays_for_no_sketch(post: Any, mode: 
     (out,) = step.fold([Record(7, NOW, came, a_raw(7, "posts"))], Part(2, None, ""))
 
     assert out.value.sketch == b""
+
+
+def test_a_person_whom_the_operator_lists_is_known_by_number_and_as_a_vip() -> None:
+    tenant = a_tenant(persons=(Person("4711", ("x:kunde",), vip=True),))
+    step = Understand((tenant,), Labeller())
+    (known,) = step.fold([Record(7, NOW, a_post(), a_raw(7, "posts"))], Part(2, None, ""))
+    (stranger,) = step.fold(
+        [Record(8, NOW, a_post(author=Author(handle="other")), a_raw(8, "posts"))], Part(2, None, "")
+    )
+
+    assert (known.value.post.author.crm_id, known.value.post.author.vip) == ("4711", True)
+    assert known.value.influence.score > stranger.value.influence.score
+    assert stranger.value.post.author == Author(handle="other")
