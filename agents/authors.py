@@ -45,6 +45,10 @@ class Authors:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def rows(self) -> dict[str, AuthorRow]:
+        """Return all rows, the longest silent first."""
+        return dict(self._rows)
+
     def rules(self, tenant: str) -> PeopleRules | None:
         """Return a tenant's rules, None where nothing is remembered."""
         return self._rules.get(tenant)

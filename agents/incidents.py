@@ -50,7 +50,7 @@ class Arrival(NamedTuple):
 class Group:
     """One incident with its cases."""
 
-    __slots__ = ("_template", "counts", "given", "incident", "joining", "last_at", "standings", "waiting")
+    __slots__ = ("_template", "counts", "given", "incident", "joining", "standings", "times", "waiting")
 
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
@@ -63,7 +63,8 @@ class Group:
         """Cases that were set aside and have no answer yet."""
         self.given = 0
         """Answers that were given, whatever became of them: numbers the wordings."""
-        self.last_at = incident.opened_at
+        self.times: dict[str, int] = {}
+        """When each case was opened."""
         self._template: tuple[str, Template] | None = None
 
     @property
@@ -88,8 +89,7 @@ class Group:
         """Bring a case's standing up to date."""
         before = self.standings.get(case.case_id)
         now = standing_of(case)
-        if before is None:
-            self.last_at = max(self.last_at, case.opened_at)
+        self.times[case.case_id] = case.opened_at
         if now == before:
             return
         if before is not None:
@@ -105,6 +105,7 @@ class Group:
         before = self.standings.pop(case_id, None)
         if before is not None:
             self.counts[before] -= 1
+            del self.times[case_id]
             self.joining.pop(case_id, None)
             self.waiting.pop(case_id, None)
 

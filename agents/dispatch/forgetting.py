@@ -29,7 +29,8 @@ def _forget(turn: Turn, work: Forget) -> None:
         for _, case in turn.part.rows.all(CASES)
         if case.tenant == work.tenant and (not work.brands or case.brand_id in work.brands) and keys & keys_of(case)
     ]
-    for case in mine:
+    # Rows come in the order in which they were written; what follows must not depend on when that was.
+    for case in sorted(mine, key=lambda one: one.case_id):
         follow(turn, case, _nobodys(case), deleted=True)
     rows = turn.floor.authors.forget(work.tenant, keys)
     told = Forgotten(at=turn.now, src=turn.src(), tenant=work.tenant, by=work.rep_id, rows=rows, cases=len(mine))

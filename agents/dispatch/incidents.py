@@ -96,9 +96,8 @@ def pass_time(turn: Turn) -> None:
     index = turn.floor.incidents
     for arrival, leader, rules in index.compare(turn.now):
         _compared(turn, arrival, leader, rules)
-    if turn.part.ready:
-        for group in list(index.groups.values()):
-            _look_after(turn, group)
+    for group in list(index.groups.values()):
+        _look_after(turn, group)
 
 
 def _compared(turn: Turn, arrival: Arrival, leader: Leader, rules: IncidentRules) -> None:
@@ -164,18 +163,22 @@ def _look_after(turn: Turn, group: Group) -> None:
 
 
 def _is_quiet(turn: Turn, group: Group, rules: IncidentRules) -> bool:
-    leader = turn.floor.incidents.gathering.of(group.incident.incident_id)
-    last_at = max(group.last_at, group.incident.decided_at, leader.last_at if leader is not None else 0)
-    return last_at < turn.now - rules.window_min * MINUTE_MS and not group.waiting and not group.counts["going"]
+    """Whether nobody has written for a window, and all who have are answered or with a person."""
+    since = turn.now - rules.window_min * MINUTE_MS
+    if max(group.incident.opened_at, group.incident.decided_at) >= since or group.waiting or group.counts["going"]:
+        return False
+    return max(group.times.values(), default=0) < since
 
 
 # -- what was decided is brought about --------------------------------------------------------------------------------
 
 
 def advance(turn: Turn, group: Group) -> None:
-    """Bring an incident's cases to where its row says, at most some hundreds; the next tick goes on."""
-    if not turn.part.ready:
-        return
+    """
+    Bring an incident's cases to where its row says, at most some hundreds; the next tick goes on.
+
+    That is done before a takeover is read, too: what went out in a group that was lost is decided once more the same.
+    """
     state = group.incident.state
     if state in ("grouped", "answered"):
         for case in _open(turn, group.joining):

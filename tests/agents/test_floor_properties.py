@@ -13,14 +13,20 @@ from typing import Any, get_args
 
 import pytest
 
+from msgspec.structs import replace
+
 from agents.dispatch import Dispatch
 from agents.floor import Floor, House
 from models import records as r
 from models import wire
+from models.brands import BotAnswer, BotRules, IncidentRules, PeopleRules, Person
 from models.cases import OPEN, WAITING, Case, holder_of, is_in_hand
-from models.labels import CATEGORIES, TRIAGES
+from models.incidents import is_due
+from models.labels import CATEGORIES, TRIAGES, Confidence
+from models.posts import Author
 from models.relabels import HeadChanged, Relabel
 from models.reps import Team, WideningStep, WorkKind
+from models.sketch import sketches_of
 from streams import topics
 from streams.carry import Out, Part, Record
 from streams.codec import encode
@@ -35,6 +41,21 @@ STATES = tuple(OPEN - {"automatic"})
 SEEDS = range(12)
 
 
+RULES = IncidentRules(size=2, window_min=10, hold_min=2, variations_min=1, rate_per_min=60, platforms={})
+BOT = BotRules(
+    name="Fenni",
+    acknowledge={"de": "Gelesen."},
+    acknowledge_categories=("complaint",),
+    answers=(BotAnswer(category="faq", texts={"en": "See our page."}),),
+)
+TEXTS = (
+    "Seit heute Morgen geht bei mir kein Internet mehr, was ist da los bei euch?",
+    "Wo finde ich die Bedingungen des neuen Tarifs auf eurer Seite, bitte?",
+    "hallo?",
+)
+SKETCHES = dict(zip(TEXTS, sketches_of(TEXTS), strict=True))
+
+
 def a_step() -> Dispatch:
     reps = (
         a_rep("anna", capacity=2, approves=True),
@@ -44,7 +65,12 @@ def a_step() -> Dispatch:
     )
     tenant = a_tenant(
         TENANT,
-        brands=(a_brand(), a_brand("kranich", approval=True)),
+        brands=(
+            a_brand(incidents=RULES, bot=BOT),
+            a_brand("kranich", approval=True, incidents=replace(RULES, mode="group")),
+        ),
+        people=PeopleRules(on=True, authors_max=8, keep_days=1, repeat_within_h=1.0),
+        persons=(Person("4711", ("x:kunde1", "chat:kunde2"), vip=True),),
         reps=reps,
         teams=(Team("night", "Night", "billing", "kiel"),),
         kinds=(
@@ -149,6 +175,7 @@ class Day:
             *[self._beat] * 4,
         ]
         kinds += [self._life] * 12
+        kinds += [self._incident] * 5
         kinds += [self._tick] * 6 if self.ticks else []
         return self.random.choice(kinds)()
 
@@ -175,15 +202,24 @@ class Day:
             created_at=self.now,
             platform="chat" if conversation[-1] in "123" else "x",
             reply_until=self.now + 60_000 if self.random.random() < 0.1 else None,
+            text=self.random.choice(TEXTS),
+            author=Author(handle=f"kunde{self.random.randrange(12)}"),
         )
         language, answer = self.random.choice(["de", "en", "fr"]), self.random.random() < 0.9
+        said = labels(
+            language=language,
+            answer=answer,
+            category=self.random.choice(["technical", "complaint", "faq"]),
+            confidence=Confidence(language=0.99, category=0.95, subject=0.95),
+        )
         return understood(
             post=post,
             src=(0, self.number, 1),
             at=self.now,
             brand_id=self.random.choice(["fennkom", "kranich"]),
             triage=self.random.choice(["spam", "less", "important", "urgent", "at_once"]),
-            labels=labels(language=language, answer=answer),
+            labels=said,
+            sketch=SKETCHES[post.text],
         )
 
     def _edit(self) -> Any:
@@ -262,6 +298,25 @@ class Day:
         pick = self.random.choice
         look = r.View(*self._by(pick(REPS)), case.case_id, pick([True, False]), pick([True, False]))
         return pick([look, r.ListCases(*self._by(pick(REPS)), pick(["waiting", "approval", "all"]))])
+
+    def _incident(self) -> Any:
+        """What a supervisor does about incidents, and now and then lets somebody be forgotten."""
+        pick, groups = self.random.choice, list(self.floor.incidents.groups.values())
+        by = self._by("sue" if self.random.random() < 0.9 else "ben")
+        if not groups or self.random.random() < 0.03:
+            return r.Forget(*by, pick([f"x:kunde{self.random.randrange(12)}", "crm:4711"]))
+        group = pick(groups)
+        known = (group.incident.incident_id, group.incident.version - (self.random.random() < 0.1))
+        commands = [
+            r.GroupIncident(*by, *known),
+            r.AnswerIncident(*by, *known, "{Hallo|Hi} {name}", pick([True, False])),
+            r.AnswerIncident(*by, *known, "Hallo"),
+            r.UngroupIncident(*by, *known),
+            r.CloseIncident(*by, *known),
+            r.TakeOut(*by, known[0], pick(list(group.standings) or ["c9"])),
+            r.ListIncident(*by, known[0]),
+        ]
+        return pick(commands)
 
     def _down(self) -> Any:
         rep, connection = self._who()
@@ -371,6 +426,20 @@ def derived(floor: Floor) -> dict[str, Any]:
             for tenant, seats in floor.seats.items()
             if seats
         },
+        "incidents": {
+            name: (
+                group.incident,
+                dict(group.standings),
+                +group.counts,
+                set(group.joining),
+                set(group.waiting),
+                group.times,
+            )
+            for name, group in floor.incidents.groups.items()
+        },
+        "living": {brand: set(live) for brand, live in floor.incidents.live.items()},
+        "authors": floor.authors.rows(),
+        "resting": {state: set(cases) for state, cases in floor.resting.items()},
         "held": {rep: [case.case_id for case in floor.held_by(TENANT, rep)] for rep in REPS},
     }
 
@@ -415,6 +484,7 @@ def check_states(floor: Floor) -> None:
     waiting = {case.case_id for case in floor.open.values() if case.state in WAITING}
     assert {name for names in floor.pool.values() for name in names} == waiting
     assert waiting == {name for queues in floor.queues.values() for name in queues.places()}
+    check_incidents(floor)
     for case in floor.open.values():
         assert case.state in OPEN
         assert (case.state == "forwarded") <= bool(case.target)
@@ -422,6 +492,20 @@ def check_states(floor: Floor) -> None:
         assert (case.case_id in floor.approvals) == (case.state == "awaiting_approval")
         if case.until:
             assert (case.until, case.case_id) in floor.ends
+
+
+def check_incidents(floor: Floor) -> None:
+    """What the machine sees to is an incident's or has its answer under way, and no case is forgotten there."""
+    for case in floor.open.values():
+        group = floor.incidents.groups.get(case.incident_id)
+        if case.state == "automatic":
+            assert is_due(case) or (group is not None and case.case_id in group.waiting)
+        answers = [entry for entry in case.thread if entry.by == "bot" and not entry.ack]
+        assert len(answers) <= 1, "the machine has answered twice"
+        if group is not None:
+            assert case.case_id in group.standings
+    for group in floor.incidents.groups.values():
+        assert all(floor.open[case_id].state == "automatic" for case_id in group.waiting)
 
 
 @pytest.mark.parametrize("ticks", [True, False], ids=["with ticks", "without ticks"])
@@ -488,7 +572,7 @@ def check_posts(day: Day) -> None:
 
 def check_answers(day: Day) -> None:
     """An answer that went out is in its case, and who was told yes was not told no."""
-    entries = {entry.id for _, case in day.part.rows.all(CASES) for entry in case.thread if entry.by == "rep"}
+    entries = {entry.id for _, case in day.part.rows.all(CASES) for entry in case.thread if entry.by != "customer"}
     answers = {out.value.answer_id for out in day.outs if out.topic is topics.ANSWERS}
     assert answers <= entries, "an answer went out that no case knows"
 
