@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-
 from msgspec.structs import replace
 
 from agents.dispatch import Dispatch
