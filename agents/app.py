@@ -11,7 +11,7 @@ from msgspec import Struct
 from agents.dispatch import Dispatch
 from agents.floor import House
 from agents.measure import Measure
-from agents.understand import Classifies, Understand
+from agents.understand import Classifies, ClassifiesFor, Understand
 from streams import topics
 from streams.carry import Carrier, Step
 from streams.fence import Fence
@@ -59,6 +59,7 @@ def create_app(
     classifier: Classifies,
     partitions: Mapping[str, int],
     *,
+    learned: ClassifiesFor | None = None,
     replay: bool = False,
     steps: Collection[str] = STEPS,
 ) -> Engine:
@@ -69,6 +70,7 @@ def create_app(
         settings: ``broker`` must name the addresses, also where the broker is the embedded one.
         classifier: Labels texts.
         partitions: By topic.
+        learned: Labels texts by the heads of their tenants, if there are any.
         replay: Virtual time: what concerns no brand goes on marked, and ticks come through ``posts``.
         steps: Those that this worker carries.
     """
@@ -112,7 +114,7 @@ def create_app(
         seen_ms=int(settings.seen_h * 3_600_000),
     )
     made: tuple[Step, ...] = (
-        Understand(settings.tenants, classifier, tell_dropped=replay),
+        Understand(settings.tenants, classifier, learned=learned, tell_dropped=replay),
         dispatch,
         Measure(),
     )

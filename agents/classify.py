@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
@@ -57,10 +58,9 @@ def tier_of(name: str) -> Classifies:
 
         return Classifier()
     try:
-        from models.deep import DeepClassifier
+        deep: Classifies = import_module("models.deep").DeepClassifier()
     except ImportError as missing:
         raise Misconfigured(f"--tier deep: {missing}; this installation has the fast tier alone") from missing
-    deep: Classifies = DeepClassifier()
     return deep
 
 

@@ -1,4 +1,8 @@
-"""The command line: ``zuruf up | worker | gateway | connect | init | check | replay | classify | train | evaluate``."""
+"""
+The command line.
+
+``zuruf up | worker | gateway | connect | learn | init | check | replay | classify | learned | train | evaluate``.
+"""
 
 import argparse
 import asyncio
@@ -133,7 +137,8 @@ def _add_processes(commands: Any) -> None:
     gateway = _with_config(_add(commands, "gateway", _gateway, "run a gateway for desks and boards"))
     gateway.add_argument("--chat", default="", metavar="URL", help="where the chat page is, for the start page's link")
     connect = _with_config(_add(commands, "connect", _connect, "run the connectors: webhooks, chat, outbox"))
-    for made in (worker, gateway, connect):
+    learn = _with_config(_add(commands, "learn", _learn, "learn from what reps correct, beside the stream"))
+    for made in (worker, gateway, connect, learn):
         made.add_argument("--announce", action="store_true", help="print one line of JSON when ready")
         made.add_argument("--held", action="store_true", help="end when standard input ends")
 
@@ -161,6 +166,11 @@ def _add_classifier(commands: Any) -> None:
     made.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
     made.add_argument("--json", action="store_true", help="one JSON object a text, in order, for scripts")
     made.add_argument("--reasons", action="store_true", help="with --json: what speaks for each label; fast tier")
+    learned = _with_config(_add(commands, "learned", _learned, "list what reps have taught the classifier"))
+    learned.add_argument(
+        "--rollback", nargs=2, metavar=("TENANT", "LABEL"), help="put the version before in place of the current one"
+    )
+    learned.add_argument("--json", action="store_true", help="as JSON, for scripts")
     train = _add(commands, "train", _train, "train the classifier; needs the extra `train`")
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artifact goes")
     train.add_argument("--free-only", action="store_true", help="leave out texts under non-commercial licences")
@@ -217,6 +227,13 @@ def _connect(args: argparse.Namespace) -> int:
 
     settings = _settings(args)
     return _serve(args, lambda announce, stop: serve.connect(settings, announce=announce, stop=stop))
+
+
+def _learn(args: argparse.Namespace) -> int:
+    from agents import serve
+
+    settings = _settings(args)
+    return _serve(args, lambda announce, stop: serve.learn(settings, announce=announce, stop=stop))
 
 
 def _up(args: argparse.Namespace) -> int:
@@ -291,6 +308,14 @@ def _classify(args: argparse.Namespace) -> int:
     from agents import classify
 
     return classify.run(args.texts, args.file, args.tier, as_json=args.json, reasons=args.reasons)
+
+
+def _learned(args: argparse.Namespace) -> int:
+    from agents import learned, serve
+
+    settings = _settings(args)
+    serve.need_broker(settings)
+    return learned.run(settings, tuple(args.rollback) if args.rollback else None, as_json=args.json)
 
 
 def _train(args: argparse.Namespace) -> int:

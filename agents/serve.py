@@ -1,4 +1,4 @@
-"""The three processes that can run apart, each until it is told to stop: worker, gateway, connect."""
+"""The four processes that can run apart, each until it is told to stop: worker, gateway, connect, learn."""
 
 import asyncio
 import logging
@@ -59,7 +59,9 @@ async def worker(settings: Settings, *, each: int | None, announce: Announce, st
     from agents.app import changelogs, create_app
     from agents.worker import Worker, serve_health
     from models.classifier import Classifier
+    from models.learned import TenantClassifier, TenantHeads
     from streams.admin import ensure_topics, partitions_of
+    from streams.heads import Follower
 
     need_broker(settings)
     counts = partitions_of(embedded=each is not None, each=each or 1)
@@ -72,13 +74,19 @@ async def worker(settings: Settings, *, each: int | None, announce: Announce, st
     await patiently(settings, prepare, stop)
     if stop.is_set():
         return
-    work = Worker(create_app(settings, Classifier(), counts))
+    classifier = Classifier()
+    heads = TenantHeads(classifier.version)
+    work = Worker(create_app(settings, classifier, counts, learned=TenantClassifier(classifier, heads)))
     runner, address = await serve_health(work, settings.http_host, settings.health_port)
+    # Posts do not wait for it: what comes in the first moments is labelled as the shipped head does.
+    following = asyncio.create_task(Follower(settings.broker, options, heads).run())
     try:
         await work.run(
             ready=lambda: announce({"ready": "worker", "health": address, "port": port_of(address)}), stop=stop
         )
     finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await runner.cleanup()
 
 
@@ -115,6 +123,15 @@ async def connect(settings: Settings, *, announce: Announce, stop: asyncio.Event
         announce({"ready": "connect", "http": at.http, "port": port_of(at.http)})
 
     await run(settings, ready=ready, stop=stop, pages=chat_pages())
+
+
+async def learn(settings: Settings, *, announce: Announce, stop: asyncio.Event) -> None:
+    """Learn from what reps correct; it opens no door, so it has no port."""
+    from agents.learner import learn as run
+
+    need_broker(settings)
+    await knock(settings.broker, client_options(settings))
+    await run(settings, lambda: announce({"ready": "learn"}), stop)
 
 
 def chat_pages() -> Callable[[str], pages.Page | None]:

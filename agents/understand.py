@@ -39,6 +39,13 @@ class Classifies(Protocol):
         """Return the labels of each text."""
 
 
+class ClassifiesFor(Protocol):
+    """What it asks of one that knows tenants' own heads."""
+
+    def classify_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
+        """Return the labels of each text, as its tenant's heads have them."""
+
+
 class Sighted(Struct, frozen=True, gc=False):
     """A post that concerns a brand, before its text is read."""
 
@@ -68,6 +75,7 @@ class Understand:
     Args:
         tenants: With their brands.
         classifier: Labels texts in batches.
+        learned: Labels texts by the heads of their tenants; None where there are none, as in a replay.
         tell_dropped: In a replay, what concerns no brand goes on, marked; else it ends here and is counted.
     """
 
@@ -75,7 +83,15 @@ class Understand:
     topic = topics.POSTS
     gathers = True
 
-    def __init__(self, tenants: Sequence[Tenant], classifier: Classifies, *, tell_dropped: bool = False) -> None:
+    def __init__(
+        self,
+        tenants: Sequence[Tenant],
+        classifier: Classifies,
+        *,
+        learned: ClassifiesFor | None = None,
+        tell_dropped: bool = False,
+    ) -> None:
+        self._learned = learned
         self._watches = {tenant.id: _Watch(tenant) for tenant in tenants}
         self._classifier = classifier
         self._tell_dropped = tell_dropped
@@ -162,7 +178,10 @@ class Understand:
         if not sighted:
             return []
         texts = [_words_of(one.post.data) for one in sighted]
-        labelled = self._classifier.classify(texts)
+        if self._learned is not None:
+            labelled = self._learned.classify_for(texts, [one.post.data.tenant for one in sighted])
+        else:
+            labelled = self._classifier.classify(texts)
         triages = [triage_of_text(labels, text) for labels, text in zip(labelled, texts, strict=True)]
         sketches = _sketches(sighted, texts, labelled, triages)
         return [

@@ -81,6 +81,7 @@ class House:
         self._children: dict[str, Child] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._ending = False
+        self._learning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start all: workers and connect side by side, then the gateway, whose start page links to connect's."""
@@ -91,6 +92,7 @@ class House:
             group.create_task(self._start_doors())
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self._children.values()]
         self._keepers.append(asyncio.create_task(self._watch_broker()))
+        self._learning = asyncio.create_task(self._learn())
 
     async def _start_doors(self) -> None:
         connect = await self._start("connect", "connect")
@@ -102,7 +104,8 @@ class House:
         self._children[name] = child
         facts = await child.start()
         # Started again, it must be found where it was.
-        child.environment[PORTS[command]] = str(facts["port"])
+        if command in PORTS:
+            child.environment[PORTS[command]] = str(facts["port"])
         return facts
 
     def _environment(self, name: str) -> dict[str, str]:
@@ -154,6 +157,14 @@ class House:
             except ChildFailed as failure:
                 status = failure.status
 
+    async def _learn(self) -> None:
+        """Keep the learner, once all else stands; without it nothing is learnt, and all else goes on."""
+        try:
+            await self._start("learn", "learn")
+            await self._keep(self._children["learn"])
+        except (ChildFailed, GaveUp) as failure:
+            self._plan.say(f"nothing is learnt from corrections any more: {failure}")
+
     async def _watch_broker(self) -> None:
         while True:
             await asyncio.sleep(POLL_S)
@@ -174,10 +185,11 @@ class House:
     async def end(self) -> None:
         """End all in order: first who lets people in, then who works for them."""
         self._ending = True
-        for task in self._keepers:
+        tasks = [*self._keepers, *([self._learning] if self._learning is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        for kind in ("gateway", "connect", "worker"):
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for kind in ("gateway", "connect", "learn", "worker"):
             children = [child for name, child in self._children.items() if name.startswith(kind)]
             await asyncio.gather(*(child.end() for child in children))
 

@@ -97,6 +97,10 @@ class Classifier:
             return []
         return _structs(self.logits([normalise(text) for text in texts]), self._thresholds)
 
+    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
+        """Return the labels that calibrated logits give, shape (n, COLUMNS)."""
+        return _structs(logits, self._thresholds)
+
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the calibrated logits of normalised texts. Shape (n, COLUMNS), columns in the order of HEADS."""
         if len(texts) <= 4:  # Sorting would cost more than the padding.

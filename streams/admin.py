@@ -55,6 +55,8 @@ async def ensure_topics(
 
 
 def _plain(topic: topics.Topic, count: int, replication: int) -> NewTopic:
+    if topic.compacted:
+        return _changelog(topic.name, count, replication)
     config = {
         "retention.ms": str(topic.retention_ms),
         "cleanup.policy": "delete",

@@ -25,6 +25,8 @@ class Topic(Struct, frozen=True):
     holds: Any
     partitions: int
     retention_ms: int
+    compacted: bool = False
+    """Kept is the last record of each key, whatever its age."""
 
 
 POSTS: Final = Topic("posts", "tenant|conversation", Post, 24, 7 * DAY_MS)
@@ -34,6 +36,8 @@ ANSWERS: Final = Topic("answers", "tenant|account", Answer, 12, 7 * DAY_MS)
 CASE_EVENTS: Final = Topic("case-events", "tenant", CaseEvent, 12, 30 * DAY_MS)
 BOARDS: Final = Topic("boards", "tenant|brand", BoardFrame, 4, HOUR_MS)
 CORRECTIONS: Final = Topic("corrections", "tenant", Correction, 4, 400 * DAY_MS)
+HEADS: Final = Topic("heads", "tenant|head", None, 4, 400 * DAY_MS, compacted=True)
+"""Standings and weights of the tenants' own heads; ``streams.heads`` knows them, so that no other process must."""
 DEAD_LETTERS: Final = Topic("dead-letters", "source", DeadLetter, 4, 30 * DAY_MS)
 
-ALL: Final = (POSTS, WORK, DESK_EVENTS, ANSWERS, CASE_EVENTS, BOARDS, CORRECTIONS, DEAD_LETTERS)
+ALL: Final = (POSTS, WORK, DESK_EVENTS, ANSWERS, CASE_EVENTS, BOARDS, CORRECTIONS, HEADS, DEAD_LETTERS)

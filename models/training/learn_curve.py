@@ -39,7 +39,7 @@ from models.training.data import _text
 
 SET: Final = "twitter_us_airline"
 HEAD: Final = "sentiment"
-AFTER: Final = (0, 100, 500, 2_000, 10_000)
+AFTER: Final = (0, 100, 500, 1_000, 2_000)
 REPS: Final = ("r1", "r2", "r3", "r4", "r5")
 
 Poison = Callable[[Ids, np.random.Generator], Ids]
@@ -157,7 +157,7 @@ def poisoned(tenant: Tenant, test: Tenant, base: str) -> list[dict[str, Any]]:
     _, honest = learn(tenant, test, base, (1_000,))
     out: list[dict[str, Any]] = []
     for name, poison in POISONS.items():
-        for begin, until in ((0, 2_000), (1_000, 2_000)):
+        for begin, until in ((0, 1_000), (1_000, 2_000)):
             labels = tenant.labels.copy()
             labels[begin:until] = poison(labels[begin:until], rng)
             champion = honest if begin else None

@@ -16,6 +16,7 @@ WIDTH: Final = 340
 HEIGHT: Final = 260
 LEFT, TOP, RIGHT, BOTTOM = 44, 14, 14, 40
 COLOURS: Final = ("var(--one)", "var(--two)", "var(--three)", "var(--four)")
+QUARTERS: Final = ((0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1"))
 MARKS: Final = ("", "6 4", "2 3", "9 3 2 3")
 """Dashes of lines: who does not see colours must tell them apart too."""
 
@@ -47,7 +48,7 @@ def confusion(labels: Ids, found: Ids, values: Sequence[str]) -> str:
         left + side + 30,
         top + side + 26,
         "Confusion matrix",
-        body + [_caption(left, top + side + 18, "found →, true ↓")],
+        [*body, _caption(left, top + side + 18, "found →, true ↓")],
     )
 
 
@@ -57,7 +58,8 @@ def _cell(counts: Ids, row: int, column: int, left: float, top: float) -> str:
     x, y = left + column * CELL, top + row * CELL
     colour = "var(--one)" if row == column else "var(--two)"
     title = f"<title>{count} of {total}: {share:.0%}</title>"
-    box = f'<rect x="{x}" y="{y}" width="{CELL - 2}" height="{CELL - 2}" rx="4" fill="{colour}" fill-opacity="{0.06 + 0.6 * share:.2f}"/>'
+    fill = f'fill="{colour}" fill-opacity="{0.06 + 0.6 * share:.2f}"'
+    box = f'<rect x="{x}" y="{y}" width="{CELL - 2}" height="{CELL - 2}" rx="4" {fill}/>'
     if not count:
         return f"<g>{title}{box}</g>"
     middle = x + CELL / 2 - 1
@@ -88,9 +90,8 @@ def reliability(confidence: Floats, right: NDArray[np.bool_]) -> str:
         title = f"<title>{count} texts, confidence {mean:.2f}, right {share:.2f}</title>"
         x, width = _x(number / BINS), (WIDTH - LEFT - RIGHT) / BINS - 1
         height = 46 * count / largest
-        body.append(
-            f'<rect x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" height="{height:.1f}" fill="var(--rule)" fill-opacity="0.55">{title}</rect>'
-        )
+        place = f'x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        body.append(f'<rect {place} fill="var(--rule)" fill-opacity="0.55">{title}</rect>')
         points.append((mean, share))
         body.append(f'<circle cx="{_x(mean):.1f}" cy="{_y(share):.1f}" r="4" fill="var(--one)">{title}</circle>')
     body.append(_line(points, "var(--one)"))
@@ -154,7 +155,7 @@ def _y(share: float) -> float:
 def _axes(
     x_name: str,
     y_name: str,
-    x_ticks: Sequence[tuple[float, str]] = tuple((n / 4, f"{n / 4:g}") for n in range(5)),
+    x_ticks: Sequence[tuple[float, str]] = QUARTERS,
     y_range: tuple[float, float] = (0.0, 1.0),
 ) -> list[str]:
     body: list[str] = []

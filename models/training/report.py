@@ -46,7 +46,7 @@ class Group(Struct, frozen=True):
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each text was labelled as it should."""
-        return self.labels == self.found
+        return np.asarray(self.labels == self.found)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -188,7 +188,8 @@ def _mistakes(head: str, group: Group) -> str:
         f"<td>{counts[at] / totals[pairs[at][0]]:.1%}</td></tr>"
         for at in np.argsort(-counts, kind="stable")[:MISTAKES_MAX]
     )
-    return f"<table><thead><tr><th>is</th><th>found</th><th>texts</th><th>of its own</th></tr></thead><tbody>{lines}</tbody></table>"
+    head_row = "".join(f"<th>{name}</th>" for name in ("is", "found", "texts", "of its own"))
+    return f"<table><thead><tr>{head_row}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 # -- learning -------------------------------------------------------------------------------------------------------
@@ -232,11 +233,14 @@ body { margin: 0; padding: 2rem clamp(1rem, 4vw, 3.5rem) 4rem; background: var(-
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .75rem; } h2 { font-size: 1.25rem; margin: 0 0 .75rem; text-transform: capitalize; }
 h3 { font-size: .95rem; font-weight: 600; color: var(--faint); margin: 1.5rem 0 .5rem; }
-section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 1.25rem 1.5rem; margin-top: 1.5rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 0; } dt { color: var(--faint); } dd { margin: 0; }
+section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
+  padding: 1.25rem 1.5rem; margin-top: 1.5rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 0; }
+dt { color: var(--faint); } dd { margin: 0; }
 nav { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; margin-top: 1rem; } a { color: var(--one); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; color: var(--faint); } th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--rule); }
+th { text-align: left; font-weight: 600; color: var(--faint); }
+th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--rule); }
 td:nth-child(n+3), th:nth-child(n+3) { text-align: right; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; align-items: flex-start; }
 figure { margin: 0; max-width: 100%; overflow-x: auto; } figcaption { color: var(--faint); font-size: .85rem; }
