@@ -219,7 +219,7 @@ class Printer:
 
 
 def run(
-    texts: Sequence[str], file: Path | None, tier: str, *, as_json: bool, reasons: bool, out: TextIO = sys.stdout
+    texts: Sequence[str], file: Path | None, tier: str, *, as_json: bool, reasons: bool, out: TextIO | None = None
 ) -> int:
     """
     Label texts and print them.
@@ -230,7 +230,7 @@ def run(
         tier: fast or deep.
         as_json: One JSON object a line.
         reasons: With what speaks for each label; the fast tier alone can say that.
-        out: Where to.
+        out: Where to; None: the standard output.
 
     Returns:
         0, or 1 if a line was no good.
@@ -247,7 +247,7 @@ def run(
         raise Misconfigured.at("command line", "--reasons", tier, "--tier fast: the deep tier cannot name its reasons")
     classifier = tier_of(tier)
     told = fast_reasons(classifier) if with_reasons else None
-    printer = Printer(classifier, told, as_json=as_json, out=out, errors=sys.stderr)
+    printer = Printer(classifier, told, as_json=as_json, out=out or sys.stdout, errors=sys.stderr)
     for group in _groups(texts, file):
         printer.print(group)
     return FAILED if printer.faults else 0

@@ -271,7 +271,7 @@ def sentence(trial: Trial, cpu_s: float) -> str:
             return f"the corrections agree with nothing that is known and are set aside, {counts}"
     assert trial.before is not None and trial.after is not None
     version = f"version {trial.promoted.version} promoted" if trial.promoted is not None else "not better"
-    accuracy = f"accuracy {trial.before.accuracy:.3f} -> {trial.after.accuracy:.3f} on the newest {trial.after.texts}"
+    accuracy = f"accuracy {trial.before.accuracy:.3f} -> {trial.after.accuracy:.3f} judged on {trial.after.texts}"
     return f"{version}, {accuracy}, {counts}"
 
 

@@ -6,7 +6,7 @@ also weighs the n-grams of the tenant's own texts. The texts that the shipped ta
 itself is the prior: weights that nothing speaks for stay 0, and a label that nobody corrects stays what it was.
 
 Nothing is taken over untried. A challenger is fitted on the older corrections, judged beside the champion on the newest
-fifth, and promoted only if it is better by more than chance gives; corrections that agree with nothing that is known, which
+fifth (a first one on every fifth, while they are few), and promoted only if it is better by more than chance gives; corrections that agree with nothing that is known, which
 is how random, flipped and careless labels look, are set aside before that.
 """
 
@@ -32,13 +32,15 @@ BITS: Final = 17
 """Buckets of the tenant's own weights, as many as the shipped table has."""
 SHIFT_MIN: Final = 100
 """Trusted corrections of a head before anything is tried: below it a fifth is too few to judge by."""
-OWN_MIN: Final = 500
-"""Before n-grams are weighed. Measured on the airline set's dev part, accuracy by scale and shift / by n-grams too: 0.746 /
-0.752 at 100, 0.742 / 0.778 at 500, 0.745 / 0.784 at 2,000; heads of nine values need more texts than its three."""
+OWN_MIN: Final = 250
+"""
+Before n-grams are weighed. Measured on the airline set's dev part, accuracy by scale and shift / by n-grams too: 0.746 / 0.752
+at 100, 0.742 / 0.778 at 500, 0.745 / 0.784 at 2,000; heads of nine values need more texts than its three, and the trial tells.
+"""
 CORRECTIONS_MAX: Final = 10_000  # Kept per tenant and head, the newest: what a product was called years ago misleads.
 GROWTH: Final = 0.25
 """New corrections before the next trial, by those before: then the newest fifth is new to the champion too."""
-HOLD_OUT: Final = 0.2
+FIFTHS: Final = 5
 BUCKETS_MAX: Final = (
     60_000  # Of the weights, the heaviest; 20,000 cost a point on the airline set at 2,000 corrections.
 )
@@ -47,8 +49,10 @@ VERSIONS_MAX: Final = 5  # Kept to go back to.
 
 MARGIN: Final = 0.01
 """By how much a challenger's accuracy on the newest fifth must be higher, 0..1; see ``is_better`` for the rest."""
-SURE: Final = 1.28  # Standard errors: nine chances in ten, one-sided.
-RECALL_LOSS_MAX: Final = 0.02
+SURE: Final = 1.0  # Standard errors: five chances in six, one-sided.
+CROSSED_MAX: Final = 1_000
+"""Up to so many corrections a first challenger is judged on all of them, each fifth by a head fitted on the others."""
+RECALL_LOSS_MAX: Final = 0.03
 """
 Mean recall of the values may fall by so much, and by half of what accuracy gains: who calls everything complaint is right often,
 and useless.
@@ -60,7 +64,9 @@ KAPPA_MIN: Final = 0.15
 Agreement beyond chance (Cohen's kappa, -1..1) of a block with what is known. On the airline set's dev part honest blocks have
 0.23 to 0.74, 0.52 in the middle; random ones have 0 +- 0.1, flipped ones less, one answer for all exactly 0.
 """
-TRUSTED_SHARE_MIN: Final = 0.6  # One random block in fifteen passes by luck: a tenant that fails in so many is not tried.
+TRUSTED_SHARE_MIN: Final = (
+    0.6  # One random block in fifteen passes by luck: a tenant that fails in so many is not tried.
+)
 
 Kind = Literal["shift", "own"]
 
@@ -200,8 +206,8 @@ EVENED: Final = 0.25
 A value weighs as its share to the power of one less this. By its share itself, accuracy on the airline set's dev part is the
 same and mean recall 2 points lower: what is rare and presses would be learnt away.
 """
-STEPS: Final = 80
-MEMORY: Final = 8
+STEPS: Final = 60
+MEMORY: Final = 5
 
 
 def fit(head: str, base: str, logits: Floats, labels: Ids, grams: Grams, kind: Kind) -> Head:
@@ -503,7 +509,7 @@ class Trial(Struct, frozen=True, omit_defaults=True):
     """All that are kept."""
     trusted: int
     before: Score | None = None
-    """The champion, or the shipped head, on the newest fifth; None if there was no challenger."""
+    """The champion, or the shipped head, on what it was judged on; None if there was no challenger."""
     after: Score | None = None
     """The challenger on the same texts."""
     promoted: Head | None = None
@@ -542,7 +548,7 @@ def tried(head: str, base: str, corrections: Corrections, logits: Floats, champi
         return Trial("not_trusted", count, len(kept))
     if len(kept) < SHIFT_MIN:
         return Trial("too_few", count, len(kept))
-    return _judged(head, base, _Kept(logits[kept], corrections.labels[kept], grams.of(kept)), standing[kept], count)
+    return _judged(head, base, _Kept(logits[kept], corrections.labels[kept], grams.of(kept)), champion, count)
 
 
 class _Kept(Struct, frozen=True):
@@ -559,25 +565,44 @@ class _Kept(Struct, frozen=True):
         return fit(head, base, self.logits, self.labels, self.grams, kind)
 
 
-def _judged(head: str, base: str, kept: _Kept, standing: Floats, count: int) -> Trial:
-    texts = len(kept.labels)
-    cut = texts - int(texts * HOLD_OUT)
-    older, newest = kept.part(np.arange(cut)), kept.part(np.arange(cut, texts))
-    kinds: tuple[Kind, ...] = ("shift", "own") if texts >= OWN_MIN else ("shift",)
-    heads = [older.fit(head, base, kind) for kind in kinds]
-    margins = [applied(one, newest.logits, newest.grams) for one in heads]
+def _judged(head: str, base: str, kept: _Kept, champion: Head | None, count: int) -> Trial:
+    kinds: tuple[Kind, ...] = ("shift", "own") if len(kept.labels) >= OWN_MIN else ("shift",)
+    judged, margins = _unseen(head, base, kept, kinds, champion)
+    labels = judged.labels
+    standing = applied(champion, judged.logits, judged.grams)
     # Of two challengers the one with the lower log-loss stands: it uses more of what a fifth can tell than accuracy does.
-    best = min(range(len(heads)), key=lambda at: score_of(margins[at], newest.labels).log_loss)
+    best = min(range(len(kinds)), key=lambda at: score_of(margins[at], labels).log_loss)
     trial = Trial(
         "not_better",
         count,
-        texts,
-        before=score_of(standing[cut:], newest.labels),
-        after=score_of(margins[best], newest.labels),
+        len(kept.labels),
+        before=score_of(standing, labels),
+        after=score_of(margins[best], labels),
     )
-    if not is_better(margins[best], standing[cut:], newest.labels):
+    if not is_better(margins[best], standing, labels):
         return trial
     return replace(trial, result="promoted", promoted=kept.fit(head, base, kinds[best]))
+
+
+def _unseen(
+    head: str, base: str, kept: _Kept, kinds: Sequence[Kind], champion: Head | None
+) -> tuple[_Kept, list[Floats]]:
+    """
+    Return corrections and the logits of challengers that were fitted without them.
+
+    Those are the newest fifth, which is new to a champion too. The head that ships has seen none of them: a first challenger
+    is judged on all while they are few, each fifth by time as the newest one is, for a fifth of a hundred tells nothing.
+    """
+    texts = len(kept.labels)
+    fifths = [texts * number // FIFTHS for number in range(FIFTHS + 1)]
+    first = 0 if champion is None and texts <= CROSSED_MAX else FIFTHS - 1
+    parts: list[list[Floats]] = [[] for _ in kinds]
+    for start, end in pairwise(fifths[first:]):
+        inside = kept.part(np.arange(start, end))
+        others = kept.part(np.concatenate([np.arange(start), np.arange(end, texts)]))
+        for place, kind in enumerate(kinds):
+            parts[place].append(applied(others.fit(head, base, kind), inside.logits, inside.grams))
+    return kept.part(np.arange(fifths[first], texts)), [np.concatenate(part) for part in parts]
 
 
 # -- versions -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,10 @@ from agents.cli import main
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
-COMMANDS = ("up", "worker", "gateway", "connect", "init", "check", "replay", "classify", "train", "evaluate")
+COMMANDS = (
+    *("up", "worker", "gateway", "connect", "learn", "init", "check", "replay"),
+    *("classify", "learned", "train", "evaluate"),
+)
 
 SOUND = """
 [[tenant]]
@@ -183,15 +186,6 @@ def test_init_names_a_list_that_is_none(tmp_path: Path, capsys: pytest.CaptureFi
     brands.write_text("Fennkom", encoding="utf-8")
     assert main(["init", "--brands", str(brands), "--out", str(tmp_path / "z.toml")]) == 2
     assert "brands.json" in capsys.readouterr().err
-
-
-# -- classify
-
-
-def test_classify_prints_the_labels_of_each_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["classify", "Mein Internet geht seit gestern nicht, was soll ich tun?", "thank you so much!"]) == 0
-    labels = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["language"] for one in labels] == ["de", "en"]
 
 
 # -- logging and signals

@@ -95,7 +95,9 @@ def test_a_standing_without_its_weights_leaves_what_stood(classifier: Classifier
     assert heads.wears("alster")
 
 
-@pytest.mark.parametrize("text", ["", "\x00", "\ud800", "😀" * 1_000, "a" * 100_000], ids=["empty", "nul", "lone", "emojis", "long"])
+@pytest.mark.parametrize(
+    "text", ["", "\x00", "\ud800", "😀" * 1_000, "a" * 100_000], ids=["empty", "nul", "lone", "emojis", "long"]
+)
 def test_texts_that_hurt_get_labels_from_a_tenants_head_too(classifier: Classifier, text: str) -> None:
     heads = TenantHeads(classifier.version)
     model = fit("sentiment", classifier.version, np.zeros((4, 3)), np.array([0, 2, 1, 0]), grams_of(TEXTS), "own")

@@ -125,7 +125,9 @@ def test_a_version_fits_into_a_record_however_many_values_a_head_has(monkeypatch
 
 def test_the_largest_version_is_smaller_than_what_a_record_may_hold() -> None:
     buckets = np.arange(1, BUCKETS_MAX + 1, dtype="<i4").tobytes()
-    head = Head("language", BASE, "own", 1.0, (0.1,) * width("language"), buckets, b"\0" * (WEIGHT_BYTES_MAX - len(buckets)))
+    head = Head(
+        "language", BASE, "own", 1.0, (0.1,) * width("language"), buckets, b"\0" * (WEIGHT_BYTES_MAX - len(buckets))
+    )
     assert len(msgspec.json.encode(Weights("t" * 200, "language", head.version, head))) < 1_000_000
 
 
@@ -234,11 +236,11 @@ def test_one_rep_who_clicks_at_random_is_set_aside_and_the_others_are_heard() ->
 
 
 def test_honest_corrections_are_promoted_and_say_by_how_much() -> None:
-    trial = Tenant(300).try_()
+    trial = Tenant(200).try_()
     assert trial.result == "promoted"
     assert trial.before is not None and trial.after is not None and trial.promoted is not None
     assert trial.after.accuracy >= trial.before.accuracy + 0.01
-    assert trial.after.texts == 60
+    assert trial.after.texts == 200
     assert trial.promoted.kind == "shift"
 
 
@@ -249,6 +251,13 @@ def test_from_enough_corrections_a_head_of_its_own_is_promoted() -> None:
 
 def test_too_few_corrections_are_not_tried() -> None:
     assert Tenant(SHIFT_MIN - 1).try_().result == "too_few"
+
+
+def test_a_challenger_of_a_champion_is_judged_on_the_newest_fifth_alone() -> None:
+    champion = Tenant(200).try_().promoted
+    assert champion is not None
+    trial = Tenant(300, seed=7).try_(champion=champion)
+    assert trial.after is not None and trial.after.texts == 60
 
 
 def test_what_is_no_better_than_the_champion_is_not_promoted() -> None:
