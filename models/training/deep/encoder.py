@@ -1,0 +1,126 @@
+"""The encoder in torch, for training only; ``graph.py`` writes the same arithmetic as ONNX."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.training.deep.base import Array, Base
+
+HEAD_WIDTH: Final = 768
+"""What the heads read of a text: the last layer's first token beside the mean over its tokens."""
+
+
+class Layer(nn.Module):
+    """One layer: attention, then the inner layer, each added to what it read and normalised."""
+
+    def __init__(self, width: int, inner: int, heads: int, epsilon: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm1 = nn.LayerNorm(width, eps=epsilon)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.norm2 = nn.LayerNorm(width, eps=epsilon)
+
+    def forward(self, x: Any, mask: Any) -> Any:
+        """Shape (n, length, width) -> the same. ``mask``: 0 where a token is, -1e4 where none is."""
+        n, length, width = x.shape
+        split = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        query, keys, values = split.unbind(0)
+        # By hand: torch's fused attention takes three times as long backward in bfloat16 on a processor.
+        scores = query @ keys.transpose(-1, -2) * (width // self.heads) ** -0.5 + mask
+        seen = (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, width)
+        x = self.norm1(x + self.out(seen))
+        return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
+
+
+class Encoder(nn.Module):
+    """Layers over frozen embeddings."""
+
+    def __init__(self, base: Base, kept: NDArray[np.int64]) -> None:
+        super().__init__()
+        tensors = base.tensors
+        word = torch.from_numpy(tensors["emb.word"][kept])
+        self.register_buffer("word", word, persistent=False)
+        self.register_buffer(
+            "position", torch.from_numpy(tensors["emb.pos"] + tensors["emb.type"][0]), persistent=False
+        )
+        self.norm = nn.LayerNorm(base.width, eps=base.epsilon)
+        self.layers = nn.ModuleList(Layer(base.width, base.inner, base.heads, base.epsilon) for _ in range(base.layers))
+        self.load_state_dict({name: torch.from_numpy(array) for name, array in state_of(base).items()})
+
+    def embed(self, ids: Any) -> Any:
+        """Return what the first layer reads. Shape (n, length) -> (n, length, width), float32."""
+        return self.norm(self.word[ids] + self.position[: ids.shape[1]])
+
+    def forward(self, ids: Any, there: Any, frozen: int = 0) -> Any:
+        """
+        Return the last layer. Shape (n, length, width), in the type of the layers' weights.
+
+        Args:
+            ids: Shape (n, length), padded.
+            there: Shape (n, length), bool, where there is a token.
+            frozen: The number of lowest layers that get no gradient.
+        """
+        return self.upper(self.lower(ids, there, frozen), there, frozen)
+
+    @torch.no_grad()
+    def lower(self, ids: Any, there: Any, layers: int) -> Any:
+        """Return what the layer after the lowest ``layers`` reads, without a way back for gradients."""
+        x = self.embed(ids).to(self.layers[0].up.weight.dtype)
+        for layer in self.layers[:layers]:
+            x = layer(x, _mask(there, x.dtype))
+        return x
+
+    def upper(self, x: Any, there: Any, start: int) -> Any:
+        """Return the last layer, given what layer ``start`` reads."""
+        for layer in self.layers[start:]:
+            x = layer(x, _mask(there, x.dtype))
+        return x
+
+
+def halved(encoder: Encoder) -> Encoder:
+    """Return the encoder with a copy of its layers in bfloat16, three times as fast; all else is shared."""
+    other = copy.copy(encoder)
+    other._modules = {**encoder._modules, "layers": copy.deepcopy(encoder.layers).to(torch.bfloat16)}
+    return other
+
+
+def _mask(there: Any, dtype: Any) -> Any:
+    return ((~there).to(dtype) * -1e4)[:, None, None, :]
+
+
+def pooled(hidden: Any, there: Any) -> tuple[Any, Any]:
+    """Return what the heads read, shape (n, HEAD_WIDTH), and the mean over the tokens, shape (n, width); float32."""
+    hidden = hidden.float()
+    weight = there.float()[..., None]
+    mean = (hidden * weight).sum(1) / weight.sum(1)
+    return torch.cat([hidden[:, 0], mean], 1), mean
+
+
+def state_of(base: Base) -> Mapping[str, Array]:
+    """Return the base's weights under the names of ``Encoder``."""
+    tensors = base.tensors
+    out = {"norm.weight": tensors["emb.ln.w"], "norm.bias": tensors["emb.ln.b"]}
+    for at in range(base.layers):
+        for name, parts in _NAMES.items():
+            for ending, letter in (("weight", "w"), ("bias", "b")):
+                arrays = [tensors[f"l{at}.{part}.{letter}"] for part in parts]
+                out[f"layers.{at}.{name}.{ending}"] = np.concatenate(arrays)
+    return out
+
+
+_NAMES: Final = {
+    "qkv": ("q", "k", "v"),
+    "out": ("ao",),
+    "norm1": ("aln",),
+    "up": ("fi",),
+    "down": ("fo",),
+    "norm2": ("oln",),
+}

@@ -1,0 +1,188 @@
+"""
+The deep tier's ONNX graph, written operator by operator: ids of pieces in, calibrated logits and a vector out.
+
+Word embeddings stay in the base's blocks of 4 bits, exactly; the layers' matrices are int8 with a scale a
+column; sums, softmax, norms and heads are float32.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.training.deep.base import Array
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET: Final = 20  # The first with Gelu.
+IR_VERSION: Final = 9
+PAD: Final = 1
+
+WEIGHT_MAX: Final = 63
+"""
+Seven of eight bits: 255 x 63 x 2 is below 2^15, so that processors that add pairs of products in 16 bits (AVX2 and
+AVX-512 without VNNI) do not saturate, and all give the same sums.
+"""
+
+
+class Weights(Struct, frozen=True):
+    """All that a graph is made of. Matrices are (in, out)."""
+
+    heads: int
+    epsilon: float
+    word_pairs: NDArray[np.uint8]
+    """Shape (pieces, blocks, 16); see ``Base.word_pairs``."""
+    word_scales: NDArray[np.float16]
+    """Shape (pieces, blocks)."""
+    position: Array
+    """Shape (positions, width), the embedding of the one kind of text added."""
+    norm: tuple[Array, Array]
+    layers: list[dict[str, Array]]
+    """Of each layer qkv, out, up, down, each with ``_bias``; norm1, norm2 with ``_bias``."""
+    head: Array
+    """Shape (2 x width, columns): over the first token beside the mean; calibration multiplied in."""
+    head_bias: Array
+    vector: Array
+    """Shape (width, width): over the mean, at length 1."""
+    vector_bias: Array
+
+
+class _Writer:
+    """Collects nodes and constants; ``op`` returns the name of what a node gives."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def put(self, name: str, array: Any, dtype: Any = np.float32) -> str:
+        from onnx import numpy_helper
+
+        self.constants[name] = numpy_helper.from_array(np.array(array, dtype, order="C"), name)
+        return name
+
+    def op(self, kind: str, *inputs: str, output: str = "", outputs: int = 1, **attributes: Any) -> Any:
+        from onnx import helper
+
+        base = output or f"{kind.lower()}_{len(self.nodes)}"
+        names = [base] if outputs == 1 else [f"{base}_{at}" for at in range(outputs)]
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name=f"n{len(self.nodes)}", **attributes))
+        return names[0] if outputs == 1 else names
+
+    def normed(self, name: str, x: str, weight: Array, bias: Array, epsilon: float) -> str:
+        scale, shift = self.put(f"{name}.w", weight), self.put(f"{name}.b", bias)
+        return str(self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon))
+
+    def product(self, name: str, x: "_Quantised", matrix: Array, bias: Array) -> str:
+        """Multiply by an int8 matrix, a scale a column."""
+        from onnx import TensorProto as Types
+
+        scale = np.maximum(np.abs(matrix).max(axis=0), 1e-12) / WEIGHT_MAX
+        whole = self.put(f"{name}.w", np.clip(np.rint(matrix / scale), -WEIGHT_MAX, WEIGHT_MAX), np.int8)
+        zero = self.put(f"{name}.z", np.zeros(matrix.shape[1]), np.int8)
+        sums = self.op("Cast", self.op("MatMulInteger", x.whole, whole, x.zero, zero), to=Types.FLOAT)
+        scales = self.op("Mul", x.scale, self.put(f"{name}.s", scale))
+        return str(self.op("Add", self.op("Mul", sums, scales), self.put(f"{name}.b", bias)))
+
+    def quantised(self, x: str) -> "_Quantised":
+        return _Quantised(*self.op("DynamicQuantizeLinear", x, outputs=3))
+
+
+class _Quantised(Struct, frozen=True):
+    whole: str
+    scale: str
+    zero: str
+
+
+def build(weights: Weights) -> "ModelProto":
+    """
+    Write the graph of ``weights``.
+
+    Input ``ids``: int64, shape (n, length), padded with ``PAD``. Outputs ``logits``: float32, shape (n, columns),
+    and ``vector``: float32, shape (n, width), each of length 1.
+    """
+    from onnx import TensorProto as Types
+    from onnx import checker, helper
+
+    writer = _Writer()
+    there = writer.op("Not", writer.op("Equal", "ids", writer.put("pad", PAD, np.int64)))
+    weight = writer.op("Unsqueeze", writer.op("Cast", there, to=Types.FLOAT), writer.put("last", [-1], np.int64))
+    absent = writer.op("Sub", writer.op("Cast", there, to=Types.FLOAT), writer.put("one", 1.0))
+    mask = writer.op(
+        "Unsqueeze", writer.op("Mul", absent, writer.put("far", 1e4)), writer.put("inner", [1, 2], np.int64)
+    )
+    x = _embedded(writer, weights)
+    for at, layer in enumerate(weights.layers):
+        x = _layer(writer, f"l{at}", x, mask, layer, weights)
+    _pooled(writer, x, weight, weights)
+    graph = helper.make_graph(
+        writer.nodes,
+        "deep",
+        [helper.make_tensor_value_info("ids", Types.INT64, ["n", "length"])],
+        [
+            helper.make_tensor_value_info("logits", Types.FLOAT, ["n", len(weights.head_bias)]),
+            helper.make_tensor_value_info("vector", Types.FLOAT, ["n", len(weights.vector_bias)]),
+        ],
+        list(writer.constants.values()),
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="zuruf")
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def _embedded(writer: _Writer, weights: Weights) -> str:
+    """Unpack the rows of the pieces, add the positions, normalise."""
+    from onnx import TensorProto as Types
+
+    pieces, blocks, _ = weights.word_pairs.shape
+    width = weights.position.shape[1]
+    pairs = writer.op("Gather", writer.put("word.pairs", weights.word_pairs, np.uint8), "ids", axis=0)
+    low = writer.op("BitwiseAnd", pairs, writer.put("low", 15, np.uint8))
+    high = writer.op("BitShift", pairs, writer.put("four", 4, np.uint8), direction="RIGHT")
+    whole = writer.op("Cast", writer.op("Concat", low, high, axis=-1), to=Types.FLOAT)
+    centred = writer.op("Sub", whole, writer.put("eight", 8.0))
+    table = writer.put("word.scales", weights.word_scales.reshape(pieces, blocks, 1), np.float16)
+    scale = writer.op("Cast", writer.op("Gather", table, "ids", axis=0), to=Types.FLOAT)
+    word = writer.op("Reshape", writer.op("Mul", centred, scale), writer.put("flat", [0, 0, width], np.int64))
+    length = writer.op("Shape", "ids", start=1, end=2)
+    position = writer.op("Slice", writer.put("position", weights.position), writer.put("zero", [0], np.int64), length)
+    return writer.normed("norm", writer.op("Add", word, position), *weights.norm, weights.epsilon)
+
+
+def _layer(writer: _Writer, name: str, x: str, mask: str, layer: dict[str, Array], weights: Weights) -> str:
+    width = layer["out"].shape[0]
+    qkv = writer.product(f"{name}.qkv", writer.quantised(x), layer["qkv"], layer["qkv_bias"])
+    third = writer.put("third", [width] * 3, np.int64)
+    by_head = writer.put("by_head", [0, 0, weights.heads, width // weights.heads], np.int64)
+    split = [writer.op("Reshape", part, by_head) for part in writer.op("Split", qkv, third, axis=-1, outputs=3)]
+    query = writer.op("Transpose", split[0], perm=[0, 2, 1, 3])
+    keys = writer.op("Transpose", split[1], perm=[0, 2, 3, 1])
+    values = writer.op("Transpose", split[2], perm=[0, 2, 1, 3])
+    scaled = writer.op("Mul", writer.op("MatMul", query, keys), writer.put("root", (width // weights.heads) ** -0.5))
+    share = writer.op("Softmax", writer.op("Add", scaled, mask), axis=-1)
+    seen = writer.op("Transpose", writer.op("MatMul", share, values), perm=[0, 2, 1, 3])
+    seen = writer.op("Reshape", seen, writer.put("flat", [0, 0, width], np.int64))
+    out = writer.product(f"{name}.out", writer.quantised(seen), layer["out"], layer["out_bias"])
+    x = writer.normed(f"{name}.norm1", writer.op("Add", x, out), layer["norm1"], layer["norm1_bias"], weights.epsilon)
+    up = writer.op("Gelu", writer.product(f"{name}.up", writer.quantised(x), layer["up"], layer["up_bias"]))
+    down = writer.product(f"{name}.down", writer.quantised(up), layer["down"], layer["down_bias"])
+    return writer.normed(
+        f"{name}.norm2", writer.op("Add", x, down), layer["norm2"], layer["norm2_bias"], weights.epsilon
+    )
+
+
+def _pooled(writer: _Writer, x: str, weight: str, weights: Weights) -> None:
+    """Give the heads the first token beside the mean, and the vector the mean alone."""
+    across = writer.put("across", [1], np.int64)
+    total = writer.op("ReduceSum", writer.op("Mul", x, weight), across, keepdims=0)
+    mean = writer.op("Div", total, writer.op("ReduceSum", weight, across, keepdims=0))
+    first = writer.op("Gather", x, writer.put("first", 0, np.int64), axis=1)
+    read = writer.op("Concat", first, mean, axis=-1)
+    writer.op("Gemm", read, writer.put("head", weights.head), writer.put("head.b", weights.head_bias), output="logits")
+    unit = writer.op("LpNormalization", mean, axis=-1, p=2)
+    vector = writer.op(
+        "Gemm", unit, writer.put("vector.w", weights.vector), writer.put("vector.b", weights.vector_bias)
+    )
+    writer.op("LpNormalization", vector, axis=-1, p=2, output="vector")

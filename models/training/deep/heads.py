@@ -1,0 +1,107 @@
+"""Heads over vectors of an encoder: fitted, calibrated and scored like the fast tier's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.classifier import HEADS
+from models.training.calibrate import Calibration, calibrate, probabilities, threshold
+from models.training.data import FOLDS, TRIAGE, Example, is_bound
+from models.training.evaluate import Scores, scores_of
+from models.training.features import Floats
+from models.training.fit import label_ids
+from models.training.run import TARGETS, WRITTEN_WEIGHT
+
+Ids = NDArray[np.int64]
+
+STRENGTH: Final = 0.01
+"""C of the logistic regressions over standardised features: 0.003 and 0.03 differ by less than half a point."""
+SET_WEIGHTS: Final[Mapping[str, Mapping[str, float]]] = {
+    "sentiment": {TRIAGE: 5.0},
+    "toxic": {"davidson_hate": 0.2, "tweeteval_hate": 0.5},
+}
+
+
+class Linear(Struct, frozen=True):
+    """A head: margins are ``features @ weights + bias``."""
+
+    weights: Floats
+    """Shape (features, columns of the head)."""
+    bias: Floats
+
+    def margins(self, features: Floats) -> Floats:
+        """Shape (n, columns of the head)."""
+        return features @ self.weights + self.bias
+
+
+class Finished(Struct, frozen=True):
+    """What margins of texts that they were not fitted on say about a head."""
+
+    calibration: Calibration
+    threshold: float
+    scores: Scores
+
+
+def fit(head: str, features: Floats, examples: Sequence[Example]) -> Linear:
+    """Fit a head by logistic regression, rare values weighted as much as frequent ones."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = label_ids(examples, head)
+    weights = np.array([SET_WEIGHTS.get(head, {}).get(example.source, 1.0) for example in examples])
+    middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
+    balanced = "balanced" if head != "language" else None
+    machine = LogisticRegression(C=STRENGTH, class_weight=balanced, max_iter=300)
+    machine.fit((features - middle) / spread, labels, sample_weight=weights)
+    scaled = machine.coef_.T / spread[:, None]
+    return Linear(scaled, machine.intercept_ - middle @ scaled)
+
+
+def finish(head: str, margins: Floats, examples: Sequence[Example]) -> Finished:
+    """Calibrate a head on margins of texts that it was not fitted on, and score it by calibrations that did not see them."""
+    labels = label_ids(examples, head)
+    weights = np.array([WRITTEN_WEIGHT if example.written else 1.0 for example in examples])
+    folds = np.array([e.fold if e.source == TRIAGE else at % FOLDS for at, e in enumerate(examples)])
+    found, confidence = np.zeros(len(labels), np.int64), np.zeros(len(labels))
+    for fold in range(FOLDS):
+        inside = folds == fold
+        if not inside.any():
+            continue
+        scaled = calibrate(margins[~inside], labels[~inside], weights[~inside]).logits(margins[inside])
+        chances = probabilities(scaled)
+        found[inside], confidence[inside] = chances.argmax(axis=1), chances.max(axis=1)
+    rows = np.arange(len(labels))
+    return Finished(
+        calibration=calibrate(margins, labels, weights),
+        threshold=threshold(confidence, found == labels, weights, TARGETS[head]),
+        scores=scores_of(examples, rows, head, found, confidence),
+    )
+
+
+def calibrating(head: str, examples: Sequence[Example]) -> Ids:
+    """Return the rows that a head is calibrated on: posts of data/triage, and measuring parts that are no test."""
+    rows = [
+        at
+        for at, example in enumerate(examples)
+        if head in example.labels
+        and (
+            (example.source == TRIAGE and head not in ("language", "toxic"))
+            or (
+                example.part in ("dev", "val")
+                and not is_bound(example.licence)
+                and head in ("language", "toxic", "sentiment")
+            )
+        )
+    ]
+    return np.array(rows, np.int64)
+
+
+def packed(
+    linear: Mapping[str, Linear], finished: Mapping[str, Finished]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lay the heads side by side, calibration multiplied in: weights of shape (features, COLUMNS), and the bias."""
+    weights = [linear[head].weights * finished[head].calibration.scale for head in HEADS]
+    bias = [finished[head].calibration.logits(linear[head].bias) for head in HEADS]
+    return np.concatenate(weights, axis=1).astype(np.float32), np.concatenate(bias).astype(np.float32)

