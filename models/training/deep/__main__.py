@@ -4,6 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from models.errors import Misconfigured
 from models.training.deep import need_torch
 
 
@@ -21,7 +22,10 @@ def main() -> None:
     parser.add_argument("--deadline-s", type=float, default=float("inf"), help="seconds for the first stage at most")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    need_torch()
+    try:
+        need_torch()
+    except Misconfigured as error:
+        parser.exit(2, f"{error}\n")
     from models.training.deep.run import run
 
     run(

@@ -12,7 +12,7 @@ from msgspec import Struct
 from models.classifier import HEADS
 from models.deep import CARD_NAME, PIECES_NAME, TOKENS_MAX, DeepCard, Part
 from models.training.data import TRIAGE, Example, is_bound
-from models.training.deep.learn import Plan
+from models.training.deep.plans import Plan
 from models.training.run import TARGETS
 
 NAME: Final = "Zuruf deep classifier"

@@ -1,7 +1,7 @@
 """The encoder in torch, for training only; ``graph.py`` writes the same arithmetic as ONNX."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -30,14 +30,20 @@ class Layer(nn.Module):
 
     def forward(self, x: Any, mask: Any) -> Any:
         """Shape (n, length, width) -> the same. ``mask``: 0 where a token is, -1e4 where none is."""
+        return self.inner(self.norm1(x + self.out(self.seen(x, mask))))
+
+    def inner(self, x: Any) -> Any:
+        """Return the second half."""
+        return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
+
+    def seen(self, x: Any, mask: Any) -> Any:
+        """Return what attention gathers, side by side for all its heads."""
         n, length, width = x.shape
         split = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         query, keys, values = split.unbind(0)
         # By hand: torch's fused attention takes three times as long backward in bfloat16 on a processor.
         scores = query @ keys.transpose(-1, -2) * (width // self.heads) ** -0.5 + mask
-        seen = (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, width)
-        x = self.norm1(x + self.out(seen))
-        return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
+        return (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, width)
 
 
 class Encoder(nn.Module):
@@ -94,6 +100,25 @@ def halved(encoder: Encoder) -> Encoder:
 
 def _mask(there: Any, dtype: Any) -> Any:
     return ((~there).to(dtype) * -1e4)[:, None, None, :]
+
+
+@torch.no_grad()
+def reaches(encoder: Encoder, texts: Sequence[Sequence[int]]) -> list[dict[str, Array]]:
+    """Return the largest absolute value of each channel before each matrix of each layer, over some texts' pieces."""
+    highest: list[dict[str, Any]] = [{} for _ in encoder.layers]
+    for text in texts:
+        ids = torch.tensor([list(text)])
+        there = torch.ones_like(ids, dtype=torch.bool)
+        x = encoder.embed(ids)
+        for layer, of_layer in zip(encoder.layers, highest, strict=True):
+            seen = layer.seen(x, _mask(there, x.dtype))
+            middle = layer.norm1(x + layer.out(seen))
+            before = {"qkv": x, "out": seen, "up": middle, "down": nn.functional.gelu(layer.up(middle))}
+            for name, value in before.items():
+                reach = value[0].abs().amax(0)
+                of_layer[name] = torch.maximum(of_layer[name], reach) if name in of_layer else reach
+            x = layer.inner(middle)
+    return [{name: value.numpy() for name, value in of_layer.items()} for of_layer in highest]
 
 
 def pooled(hidden: Any, there: Any) -> tuple[Any, Any]:

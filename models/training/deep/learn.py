@@ -20,6 +20,7 @@ from models.classifier import HEADS, SWITCHES, width
 from models.training.data import TRIAGE
 from models.training.deep.data import AUXILIARY, Text
 from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled
+from models.training.deep.plans import Plan
 
 PAD: Final = 1
 IGNORED: Final = -100
@@ -31,25 +32,6 @@ HEAD_WEIGHTS: Final = {"language": 0.5, "sentiment": 1.0, "toxic": 0.7}
 SET_WEIGHTS: Final = {("davidson_hate", "toxic"): 0.2, ("tweeteval_hate", "toxic"): 0.5}
 AUXILIARY_WEIGHT: Final = 0.4
 ANCHOR_WEIGHT: Final = 1.0
-
-
-class Plan(Struct, frozen=True):
-    """How long and how fast to learn."""
-
-    shares: dict[str, float]
-    """Of each set, how many of its texts an epoch draws, 1.0 for each once."""
-    epochs: float
-    rate: float
-    rate_heads: float = 1e-3
-    frozen: int = 4
-    """Lowest layers that do not learn: their share of the gain is small, their share of the time is not."""
-    tokens: int = 2048
-    """Of a batch, padding counted."""
-    warmup: int = 100
-    dropout: float = 0.1
-    seed: int = 20_170_901
-    deadline_s: float = float("inf")
-    """The rate falls to zero by then, whatever the epochs say."""
 
 
 class Rows(Struct, frozen=True):

