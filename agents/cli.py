@@ -1,7 +1,8 @@
 """
 The command line.
 
-``zuruf up | worker | gateway | connect | learn | init | check | replay | classify | learned | train | evaluate``.
+``zuruf up | worker | gateway | connect | learn | init | check | replay | simulate | classify | learned | train |
+evaluate``.
 """
 
 import argparse
@@ -33,7 +34,7 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 well, 1 failed, 2 misconfigured."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    args = parser(replay="replay" in given[:1]).parse_args(given)
+    args = parser(replay="replay" in given[:1], simulate="simulate" in given[:1]).parse_args(given)
     set_up_logging(args.log)
     command: Command = args.command
     try:
@@ -77,12 +78,13 @@ def set_up_logging(level: str) -> None:
 # -- the parser -----------------------------------------------------------------------------------------------------
 
 
-def parser(*, replay: bool = True) -> argparse.ArgumentParser:
+def parser(*, replay: bool = True, simulate: bool = True) -> argparse.ArgumentParser:
     """
     Return the parser of all commands.
 
     Args:
         replay: Whether with the options of ``replay``, which only its own module knows: no other command imports it.
+        simulate: The same for ``simulate``.
     """
     top = argparse.ArgumentParser(
         prog="zuruf",
@@ -94,6 +96,7 @@ def parser(*, replay: bool = True) -> argparse.ArgumentParser:
     _add_processes(commands)
     _add_configuration(commands)
     _add_replay(commands, with_options=replay)
+    _add_simulate(commands, with_options=simulate)
     _add_classifier(commands)
     return top
 
@@ -157,6 +160,14 @@ def _add_replay(commands: Any, *, with_options: bool) -> None:
         from agents import replay
 
         replay.add_arguments(made)
+
+
+def _add_simulate(commands: Any, *, with_options: bool) -> None:
+    made = _add(commands, "simulate", _simulate, "try rules, reps and loads in virtual time")
+    if with_options:
+        from agents.simulation import command
+
+        command.add_arguments(made)
 
 
 def _add_classifier(commands: Any) -> None:
@@ -302,6 +313,12 @@ def _replay(args: argparse.Namespace) -> int:
     from agents import replay
 
     return int(replay.run(args))
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from agents.simulation import command
+
+    return command.run(args)
 
 
 def _classify(args: argparse.Namespace) -> int:

@@ -95,6 +95,17 @@ class Request(Struct, gc=False):
     """When the customer writes again, ms after ``at``, rising."""
 
 
+class Recorded(Struct, frozen=True, gc=False):
+    """A request that once came."""
+
+    at: int
+    triage: Triage
+    language: str
+    brand_id: str
+    subject: str = "other"
+    weight: float = 1.0
+
+
 def shares_of_day(hourly: Sequence[float]) -> tuple[float, ...]:
     """Return 24 weights scaled to the mean 1."""
     if len(hourly) != 24 or min(hourly) < 0 or sum(hourly) <= 0:
@@ -139,6 +150,40 @@ def requests_of(
     ]
     _brands(made, seed, mix)
     _habits(made, seed, habits)
+    return made
+
+
+def recorded_requests(
+    seed: int, recorded: Sequence[Recorded], handling: Handling | None = None, habits: Habits | None = None
+) -> list[Request]:
+    """
+    Return recorded requests with a handling drawn for each.
+
+    Args:
+        seed: Of all draws.
+        recorded: In the order of time.
+        handling: Of each.
+        habits: Patience, repeats, wrong triage; what was recorded counts as true.
+    """
+    draw = random.Random(seed)
+    handling = handling or Handling()
+    made = []
+    for number, one in enumerate(recorded):
+        seconds, _ = _handled(draw, 0.0, handling, None)
+        made.append(
+            Request(
+                id=number,
+                at=one.at,
+                triage=one.triage,
+                language=one.language,
+                brand_id=one.brand_id,
+                handling_ms=max(1, round(seconds * 1000)),
+                seen=one.triage,
+                subject=one.subject,
+                weight=one.weight,
+            )
+        )
+    _habits(made, seed, habits or Habits())
     return made
 
 

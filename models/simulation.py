@@ -28,7 +28,8 @@ RUNS_ON_MAX_MS: Final = 30 * DAY_MS  # What is not served a month after the last
 
 Span = tuple[int, int]
 """A shift: from, to, Unix ms."""
-End = Literal["answered", "given_up", "left_over"]
+End = Literal["answered", "given_up", "left_over", "taken_for_spam"]
+"""What the classifier takes for spam is counted and never answered, as in dispatch."""
 
 
 class Line(Protocol):
@@ -184,6 +185,9 @@ class Run:
 
     def _arrive(self, served: Served) -> None:
         request = served.request
+        if request.seen == "spam":
+            served.end = "taken_for_spam"
+            return
         one = self._as_waiting(served, request.seen)
         if not len(self._line):  # As in dispatch: where nobody waits, a free rep gets it without a queue.
             seat = self._seat_of(one)

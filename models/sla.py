@@ -113,6 +113,18 @@ class OpenHours:
         """Return ``now`` if people are there, else when they are next."""
         return self.due_at(now, 0)
 
+    def spans(self, from_at: int, to_at: int) -> list[tuple[int, int]]:
+        """Return the openings between two instants, in order, cut to them."""
+        if self.always:
+            return [(from_at, to_at)] if from_at < to_at else []
+        if not (self._from <= from_at and to_at < self._to):
+            self._cover(from_at, to_at)
+        low, high = bisect_right(self._ends, from_at), bisect_left(self._starts, to_at)
+        return [
+            (max(start, from_at), min(end, to_at))
+            for start, end in zip(self._starts[low:high], self._ends[low:high], strict=True)
+        ]
+
     def _opens_at(self, now: int) -> int:
         at = bisect_right(self._ends, now)
         return max(now, self._starts[at])
