@@ -26,14 +26,14 @@ SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
 class Up:
     """A running ``zuruf up``."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, config: Path = DEMO) -> None:
         self.data = data
         data.mkdir(exist_ok=True)
         self.errors = data / "stderr"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ZURUF_")}
         environment |= {"ZURUF_DATA": str(data), "ZURUF_DEMO_SECRET": SECRET, "PYTHONPATH": str(ROOT)}
         environment |= {"ZURUF_SESSION_S": "3"}
-        command = [sys.executable, "-m", "agents.cli", "up", "--config", str(DEMO), "--announce", *options]
+        command = [sys.executable, "-m", "agents.cli", "up", "--config", str(config), "--announce", *options]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
