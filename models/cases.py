@@ -491,7 +491,8 @@ def taken_up(case: Case, *, at_once: bool) -> Case:
     """
     if case.state != "awaiting_customer":
         return case
-    return _moved(case, "working" if at_once else "queued", version=case.version)
+    kept = case.assigned and at_once
+    return _moved(case, "working" if at_once else "queued", version=case.version, assigned=kept)
 
 
 def freed(case: Case) -> Case:

@@ -23,6 +23,7 @@ from models.cases import OPEN, WAITING, Case, holder_of, is_in_hand
 from models.incidents import is_due
 from models.labels import CATEGORIES, TRIAGES, Confidence
 from models.posts import Author
+from models.promises import next_at
 from models.relabels import HeadChanged, Relabel
 from models.reps import Team, WideningStep, WorkKind
 from models.sketch import sketches_of
@@ -92,6 +93,8 @@ class Day:
         self.db = a_database(folder)
         self.step = a_step()
         self.log: list[Any] = []
+        self.base = 0
+        """Offset of the first record of the log that is still kept."""
         self.outs: list[Out] = []
         self.now = NOW
         self.number = 0
@@ -115,10 +118,10 @@ class Day:
     def append(self, value: Any) -> None:
         """Put a record at the end of the log and fold it."""
         self.log.append(value)
-        self.fold(len(self.log) - 1)
+        self.fold(self.base + len(self.log) - 1)
 
     def fold(self, offset: int) -> None:
-        record = Record(offset, self.now, self.log[offset], a_raw(offset))
+        record = Record(offset, self.now, self.log[offset - self.base], a_raw(offset))
         self.outs += self.step.fold([record], self.part)
         self.part.rows.progress.offset = offset
 
@@ -142,9 +145,10 @@ class Day:
 
     def crash(self) -> None:
         """Lose the memory, take the partition over and fold again what no progress row knows."""
-        token = f"again {len(self.log)}"
+        end = self.base + len(self.log)
+        token = f"again {end}"
         self.part = self.opened(token)
-        for offset in range(self.part.rows.progress.offset + 1, len(self.log)):
+        for offset in range(self.part.rows.progress.offset + 1, end):
             self.fold(offset)
         self.append(r.Takeover(at=self.now, owner=token))
 
@@ -466,31 +470,53 @@ def check_capacity(floor: Floor) -> None:
     """Nobody holds more than fits, but for what a supervisor has given."""
     for rep in REPS:
         held, profile = floor.held_by(TENANT, rep), floor.house.profile(TENANT, rep)
-        units = Counter[str]()
+        units, fair = Counter[str](), Counter[str]()
         for case in held:
             units[case.kind] += case.units
         assert +floor.units.get(f"{TENANT}|{rep}", Counter()) == +units
-        if any(case.assigned for case in held):
-            continue
-        largest = max((case.units for case in held), default=0)
-        assert units.total() <= max(profile.capacity, largest)
+        offered = [case for case in held if not case.assigned]
+        for case in offered:
+            fair[case.kind] += case.units
+        largest = max((case.units for case in offered), default=0)
+        assert fair.total() <= max(profile.capacity, largest)
         for kind, most in profile.kind_units.items():
-            assert units[kind] <= most
+            assert fair[kind] <= most
 
 
 def check_states(floor: Floor) -> None:
-    """Each open case is in exactly one state, and where that state is looked for."""
-    waiting = {case.case_id for case in floor.open.values() if case.state in WAITING}
-    assert {name for names in floor.pool.values() for name in names} == waiting
-    assert waiting == {name for queues in floor.queues.values() for name in queues.places()}
-    check_incidents(floor)
+    """Each open case is in exactly one state, and exactly where that state is looked for."""
+    by_state: dict[str, set[str]] = defaultdict(set)
     for case in floor.open.values():
+        by_state[case.state].add(case.case_id)
         assert case.state in OPEN
         assert (case.state == "forwarded") <= bool(case.target)
         assert (case.state == "awaiting_approval") == any(entry.status == "approval" for entry in case.thread)
-        assert (case.case_id in floor.approvals) == (case.state == "awaiting_approval")
-        if case.until:
-            assert (case.until, case.case_id) in floor.ends
+    waiting = {case_id for state in WAITING for case_id in by_state[state]}
+    assert {name for names in floor.pool.values() for name in names} == waiting
+    assert waiting == {name for queues in floor.queues.values() for name in queues.places()}
+    assert set(floor.forwarded) == by_state["forwarded"]
+    assert set(floor.approvals) == by_state["awaiting_approval"]
+    for state in ("answered", "awaiting_customer"):
+        assert set(floor.resting[state]) == by_state[state]  # type: ignore[index]
+    owners = {case.case_id: f"{TENANT}|{holder_of(case)}" for case in floor.open.values() if is_in_hand(case)}
+    assert [(name, key) for key, names in floor.held.items() for name in names if owners[name] != key] == []
+    assert sorted(name for names in floor.held.values() for name in names) == sorted(owners), "one owner each"
+    assert set(floor.by_conversation.values()) == set(floor.open)
+    check_incidents(floor)
+    check_clocks(floor)
+
+
+def check_clocks(floor: Floor) -> None:
+    """What ends or is told by itself stands where time is looked at."""
+    ends, windows, notices = set(floor.ends), set(floor.windows), set(floor.notices)
+    offers = {name for _, name, _ in floor.offers}
+    for case in floor.open.values():
+        # While it is offered its transfer cannot lapse; after that it is looked at again.
+        assert not case.until or (case.until, case.case_id) in ends or case.state == "offered"
+        assert case.offer is None or case.offer.offer in offers
+        assert not case.reply_until or case.window_told or (case.reply_until, case.case_id) in windows
+        for at in filter(None, map(next_at, case.promises)):
+            assert (at, case.case_id) in notices, "nobody will tell of a promise"
 
 
 def check_incidents(floor: Floor) -> None:
