@@ -28,7 +28,7 @@ from tests.agents.test_floor_properties import TENANT, Day, check, derived
 
 OPEN_MAX: Final = 60
 """Beyond so many open cases no post comes for a while."""
-CHECK_EVERY: Final = 20
+CHECK_EVERY: Final = 25
 ROWS_EVERY: Final = 500
 CRASH_EVERY: Final = 700
 DECISION_SHARE: Final = 0.2
@@ -65,7 +65,7 @@ class Life(Day):
         self.number += 1
         self.now += self.random.randrange(1_500)
         kinds = [self._beat] * 8 + [self._presence] * 4 + [self._desk] * 3 + [self._accept] * 16 + [self._reply] * 10
-        kinds += [self._publish] * 12 + [self._life] * 10 + [self._close] * 2 + [self._tick] * 6
+        kinds += [self._publish] * 12 + [self._life] * 10 + [self._incident] * 4 + [self._close] * 2 + [self._tick] * 6
         kinds += [self._reject, self._down, self._edit, self._resync, self._relabel, self._learned]
         kinds += [self._post] * 9 if len(self.floor.open) < OPEN_MAX else []
         return self.random.choice(kinds)()

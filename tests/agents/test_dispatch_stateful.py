@@ -20,7 +20,21 @@ from models.cases import IN_HAND, Case, holder_of
 from tests.agents.longrun import Life
 from tests.agents.test_floor_properties import REPS, TENANT, check
 
-KINDS = ("post", "desk", "down", "accept", "reject", "reply", "publish", "close", "edit", "relabel", "life", "tick")
+KINDS = (
+    "post",
+    "desk",
+    "down",
+    "accept",
+    "reject",
+    "reply",
+    "publish",
+    "close",
+    "edit",
+    "relabel",
+    "life",
+    "incident",
+    "tick",
+)
 
 
 class Floor(RuleBasedStateMachine):
