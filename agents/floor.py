@@ -8,7 +8,7 @@ a case live here alone; a takeover begins them anew.
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -478,6 +478,12 @@ class Floor:
         now = self._part.rows.progress.now
         found = queues.take(now, lambda one: self.seat_for(self.open[one.id]), tuple(free))
         return None if found is None else (self.open[found[0].id], found[1], found[2])
+
+    def waiting_for(self, tenant: str, rep_id: str) -> Iterator[Case]:
+        """Yield what waits at the heads of its classes and suits a rep, the case that goes next first."""
+        queues = self.queues.get(tenant)
+        for one in queues.in_order(self._part.rows.progress.now, rep_id) if queues else ():
+            yield self.open[one.id]
 
     def held_by(self, tenant: str, rep_id: str) -> list[Case]:
         """Return the cases that a rep holds, oldest first."""

@@ -235,6 +235,8 @@ class _Turn:
                     reps=event.reps,
                     automatic=event.automatic,
                     incidents=event.incidents,
+                    held=event.held,
+                    awaiting_approval=event.awaiting_approval,
                 )
             case Learned():
                 self._learned(event)

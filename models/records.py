@@ -680,6 +680,7 @@ class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
     """By triage."""
     offered: int = 0
     working: int = 0
+    """In the hands of reps, however far."""
     awaiting_customer: int = 0
     due_soon: int = 0
     """Open and due within 15 minutes."""
@@ -694,6 +695,10 @@ class Gauges(Struct, frozen=True, gc=False, tag="gauges", omit_defaults=True):
     """Open cases that an incident or the bot sees to."""
     incidents: tuple[IncidentLine, ...] = ()
     """Those that live, the largest first."""
+    held: int = 0
+    """Of ``working``: laid aside."""
+    awaiting_approval: int = 0
+    """Of ``working``: with an answer that a second person has to read."""
 
 
 class Clock(Struct, frozen=True, gc=False, tag="clock"):

@@ -138,6 +138,8 @@ class Standing(Struct, frozen=True, omit_defaults=True):
     reps: dict[str, int] = {}
     automatic: int = 0
     incidents: tuple[IncidentLine, ...] = ()
+    held: int = 0
+    awaiting_approval: int = 0
 
 
 LEARNED_MAX: Final = 5
@@ -197,6 +199,8 @@ def frame_of(
         oldest_at=standing.oldest_at,
         reps=standing.reps,
         automatic=standing.automatic,
+        held=standing.held,
+        awaiting_approval=standing.awaiting_approval,
         incidents=standing.incidents,
         warned_1h=last.warned,
         breached_1h=last.breached,

@@ -756,6 +756,10 @@ class BoardFrame(Struct, frozen=True, gc=False, omit_defaults=True):
     """Open cases that an incident or the bot sees to."""
     incidents: tuple[IncidentLine, ...] = ()
     """Those that live, the largest first; at most 20."""
+    held: int = 0
+    """Of ``working``: laid aside."""
+    awaiting_approval: int = 0
+    """Of ``working``: with an answer that waits for a second person."""
     longest_waiting: tuple[str, ...] = ()
     """Case ids, longest waiting first; at most five."""
     learned: tuple[LearnedLine, ...] = ()

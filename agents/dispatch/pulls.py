@@ -59,8 +59,17 @@ def _named(turn: Turn, work: Pull, row: RepRow) -> Case:
 
 
 def _next(turn: Turn, work: Pull, row: RepRow) -> Case:
-    """Return the case that is due first of those that the rep may take."""
-    mine = [case for case in _takeable(turn, work, row) if turn.floor.fits(row, case)]
+    """Return the case that goes first of those that the rep may take, as if it had been offered."""
+
+    def may_take(case: Case) -> bool:
+        pen_is_free = not case.writer or case.writer == work.rep_id or turn.now >= case.writer_until
+        return pen_is_free and _is_in(work, case) and turn.floor.is_able(row, case) and turn.floor.fits(row, case)
+
+    for case in turn.floor.waiting_for(work.tenant, work.rep_id):
+        if may_take(case):
+            return case
+    # Behind a head that somebody else writes in there may be more of its class.
+    mine = [case for case in turn.floor.waiting_in(work.tenant) if may_take(case)]
     if not mine:
         raise IllegalTransition(f"pull: nothing waits that {work.rep_id} may take now", "not_found")
     return min(mine, key=_order)

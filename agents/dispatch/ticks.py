@@ -214,6 +214,8 @@ def _gauges(turn: Turn) -> None:
                 reps=presence[tenant],
                 automatic=counts["automatic"],
                 incidents=turn.floor.incidents.lines(key, turn.now),
+                held=counts["held"],
+                awaiting_approval=counts["awaiting_approval"],
             ),
         )
 

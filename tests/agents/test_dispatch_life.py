@@ -747,6 +747,43 @@ def test_a_rep_takes_of_what_waits_and_of_nothing_else(floor: Bench) -> None:
     assert error(floor.feed(r.Pull(*by(floor, "ben"), frame.case.case_id))) == "illegal"
 
 
+def test_a_pull_without_a_case_takes_what_would_have_been_offered_first(floor: Bench) -> None:
+    soon = a_social_post("x:1", received_at=NOW - 4 * HOUR + 10 * SECOND)
+    floor.feed(understood(post=soon, triage="less"), understood("x:2", triage="at_once"))
+    due = sorted(floor.part.index.open.values(), key=lambda case: case.due_at)
+    assert [case.triage for case in due] == ["less", "at_once"]
+    desk(floor, "anna", "busy")
+    outs = floor.feed(r.Pull(*by(floor, "anna")))
+
+    (frame,) = to(outs, "anna", wire.CaseFrame)
+    assert frame.case.triage == "at_once"
+
+
+def test_a_pull_passes_over_what_somebody_writes_in(floor: Bench) -> None:
+    floor.feed(understood("x:1"), understood("x:2"))
+    desk(floor, "anna", "busy")
+    desk(floor, "sue", "busy")
+    first, second = floor.part.index.open.values()
+    floor.feed(r.View(*by(floor, "sue"), first.case_id, True, True))
+    outs = floor.feed(r.Pull(*by(floor, "anna")))
+
+    (frame,) = to(outs, "anna", wire.CaseFrame)
+    assert frame.case.case_id == second.case_id
+    assert error(floor.feed(r.Pull(*by(floor, "anna")))) == "not_found"
+
+
+def test_what_is_laid_aside_and_what_waits_for_approval_are_figures_of_their_own(strict: Bench) -> None:
+    waits(strict)
+    desk(strict, "sue", "busy")
+    strict.feed(understood("x:2"))
+    case = next(case for case in strict.part.index.open.values() if case.state == "offered")
+    strict.feed(r.Take(*by(strict, "sue"), case.case_id))
+    strict.feed(r.Hold(*by(strict, "sue"), case.case_id, case.version + 1))
+    (gauges,) = told(alive(strict, NOW + SECOND), "case-events", r.Gauges)
+
+    assert (gauges.working, gauges.held, gauges.awaiting_approval) == (2, 1, 1)
+
+
 def test_nobody_pulls_beyond_their_capacity(floor: Bench) -> None:
     floor.feed(*(understood(f"x:{number}") for number in range(3)))
     desk(floor, "anna", "busy")

@@ -142,10 +142,23 @@ def test_shares_of_nothing_are_none(board: Bench) -> None:
 
 def test_gauges_stand_on_the_board_as_dispatch_told_them(board: Bench) -> None:
     board.feed(
-        r.Gauges(NOW, src(), "alster", "fennkom", queued={"urgent": 3}, offered=1, late=2, reps={"available": 4})
+        r.Gauges(
+            at=NOW,
+            src=src(),
+            tenant="alster",
+            brand_id="fennkom",
+            queued={"urgent": 3},
+            offered=1,
+            working=5,
+            late=2,
+            reps={"available": 4},
+            held=2,
+            awaiting_approval=1,
+        )
     )
 
     found = frame(board)
+    assert (found.working, found.held, found.awaiting_approval) == (5, 2, 1)
     assert (found.queued, found.offered, found.late, found.reps) == ({"urgent": 3}, 1, 2, {"available": 4})
 
 
