@@ -5,9 +5,9 @@ Both take arrivals as Poisson and handling as exponential, one queue in the orde
 engine does is better than that (it saves what is due first) and worse (skills, shifts, lognormal handling), so a number from
 here is a first one, and the simulator has the last word.
 
-Sources: A. K. Erlang (1917); the recursion of B in numbers of reps is in any textbook of teletraffic. Erlang A: C. Palm (1957); O. Garnett,
-A. Mandelbaum, M. Reiman, "Designing a call center with impatient customers" (2002); the integral form is that of S. Zeltyn and
-A. Mandelbaum, "Call centers with impatient customers: many-server asymptotics of the M/M/n+G queue" (2005), section 4.
+Sources: A. K. Erlang (1917); the recursion of B over numbers of reps stands in any textbook of teletraffic. Erlang A: C. Palm
+(1957); O. Garnett, A. Mandelbaum, M. Reiman, "Designing a call center with impatient customers" (2002); the integral form is
+that of S. Zeltyn and A. Mandelbaum, "Call centers with impatient customers: many-server asymptotics of the M/M/n+G queue" (2005).
 """
 
 import math
