@@ -34,7 +34,9 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 well, 1 failed, 2 misconfigured."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    args = parser(replay="replay" in given[:1], simulate="simulate" in given[:1]).parse_args(given)
+    args = parser(
+        replay="replay" in given[:1], simulate="simulate" in given[:1], staff="staff" in given[:1]
+    ).parse_args(given)
     set_up_logging(args.log)
     command: Command = args.command
     try:
@@ -78,13 +80,14 @@ def set_up_logging(level: str) -> None:
 # -- the parser -----------------------------------------------------------------------------------------------------
 
 
-def parser(*, replay: bool = True, simulate: bool = True) -> argparse.ArgumentParser:
+def parser(*, replay: bool = True, simulate: bool = True, staff: bool = True) -> argparse.ArgumentParser:
     """
     Return the parser of all commands.
 
     Args:
         replay: Whether with the options of ``replay``, which only its own module knows: no other command imports it.
         simulate: The same for ``simulate``.
+        staff: The same for ``staff``.
     """
     top = argparse.ArgumentParser(
         prog="zuruf",
@@ -97,6 +100,7 @@ def parser(*, replay: bool = True, simulate: bool = True) -> argparse.ArgumentPa
     _add_configuration(commands)
     _add_replay(commands, with_options=replay)
     _add_simulate(commands, with_options=simulate)
+    _add_staff(commands, with_options=staff)
     _add_classifier(commands)
     return top
 
@@ -168,6 +172,14 @@ def _add_simulate(commands: Any, *, with_options: bool) -> None:
         from agents.simulation import command
 
         command.add_arguments(made)
+
+
+def _add_staff(commands: Any, *, with_options: bool) -> None:
+    made = _add(commands, "staff", _staff, "propose reps for each hour of the week, checked in virtual time")
+    if with_options:
+        from agents import staff
+
+        staff.add_arguments(made)
 
 
 def _add_classifier(commands: Any) -> None:
@@ -319,6 +331,12 @@ def _simulate(args: argparse.Namespace) -> int:
     from agents.simulation import command
 
     return command.run(args)
+
+
+def _staff(args: argparse.Namespace) -> int:
+    from agents import staff
+
+    return staff.run(args)
 
 
 def _classify(args: argparse.Namespace) -> int:

@@ -148,7 +148,7 @@ def backtest(series: Series, *, weeks: int = WEEKS) -> Backtest:
         floor_wape=float(sum(poisson_off(mean) for mean in means.ravel()) / means.sum()) if means.any() else math.nan,
         bias=float(means.sum() / total - 1),
         dispersion=dispersion,
-        covered=sum(inside) / came.size,
+        covered=float(sum(inside) / came.size),
     )
 
 

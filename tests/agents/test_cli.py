@@ -16,7 +16,7 @@ from agents.cli import main
 ROOT = Path(__file__).parents[2]
 DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
 COMMANDS = (
-    *("up", "worker", "gateway", "connect", "learn", "init", "check", "replay"),
+    *("up", "worker", "gateway", "connect", "learn", "init", "check", "replay", "staff"),
     *("classify", "learned", "train", "evaluate"),
 )
 
