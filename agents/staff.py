@@ -10,12 +10,10 @@ import json
 import math
 import os
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,9 +21,11 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from agents.understand import Classifies, Understand
-from models.arrivals import EVENING_HEAVY, LEVELS, Handling, Mix, shares_of_day
-from models.brands import ALWAYS, DAYS, ServiceHours, ServiceLevel, Tenant, brand_of
+from agents.simulation.profile import profile_of
+from agents.simulation.understood import understand, why_counted
+from agents.understand import Classifies
+from models.arrivals import LEVELS, Handling, Mix, shares_of_day
+from models.brands import ALWAYS, DAYS, ServiceHours, ServiceLevel, Tenant
 from models.errors import Misconfigured
 from models.forecast import (
     HOURS_OF_WEEK,
@@ -38,19 +38,17 @@ from models.forecast import (
     interval,
     whole_days,
 )
-from models.labels import TRIAGE_RANK, Triage
+from models.labels import Triage
 from models.posts import Post
 from models.records import Understood
 from models.rota import Check, Demand, Goal, Plan, plan
+from models.scenarios import Scenario
 from models.sla import open_hours
 from models.staffing import REPS_MAX
-from streams.carry import Part, Record
 from streams.connectors.replay import read_history
 from streams.settings import load
 
-BATCH: Final = 500  # As one fetch brings to the step at most.
 SEEDS_MAX: Final = 100
-FILE_BYTES_MAX: Final = 1 << 20
 
 
 class Source(Struct, frozen=True):
@@ -79,6 +77,9 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     """Add what ``zuruf staff`` understands."""
     made.add_argument("history", nargs="?", type=Path, metavar="HISTORY", help="recorded posts, as for replay")
     made.add_argument("--profile", type=Path, metavar="FILE", help="TOML: what comes on a day, in place of a history")
+    made.add_argument(
+        "--weekly", type=_weights, default=(1.0,) * 7, metavar="W,..", help="7 weights of a profile's days"
+    )
     made.add_argument("--config", type=Path, metavar="FILE", help="zuruf.toml: brands, promises, hours")
     made.add_argument("--tenant", default="", metavar="ID", help="of the configuration, if it has several")
     made.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help="columns, as for replay")
@@ -91,6 +92,13 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--shrinkage", type=float, default=0.0, metavar="S", help="share of paid time off the desk (0)")
     made.add_argument("--seeds", type=int, default=3, metavar="N", help="weeks that a plan is checked on (3)")
     made.add_argument("--json", action="store_true", help="print everything as one JSON object")
+
+
+def _weights(text: str) -> tuple[float, ...]:
+    found = tuple(float(one) for one in text.split(","))
+    if len(found) != 7 or not all(0 <= one <= 1e6 for one in found) or not any(found):
+        raise argparse.ArgumentTypeError(f"found {text}, wanted 7 weights from Monday on, 0 or more, not all 0")
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
@@ -106,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     _check_arguments(args)
     tenants = _tenants(args)
     tenant = _chosen(args, tenants)
-    source = _from_profile(args.profile, tenant) if args.profile else _from_history(args, tenants, tenant)
+    source = _from_profile(args, tenant) if args.profile else _from_history(args, tenants, tenant)
     source = _with_handling(args, source)
     demand = demand_of(source, tenant)
     goal = Goal(args.share, args.occupancy, args.each_level)
@@ -197,24 +205,11 @@ def _column(text: str) -> tuple[str, str]:
 
 def cases_of(posts: Sequence[Post], tenant: Tenant, classifier: Classifies) -> list[Understood]:
     """Return what would open a case: of each conversation the first post that concerns a brand and is to be answered."""
-    step, part = Understand((tenant,), classifier), Part(0, None, "")
     opened: dict[str, Understood] = {}
-    records = [_record(offset, post) for offset, post in enumerate(sorted(posts, key=lambda post: post.time))]
-    for start in range(0, len(records), BATCH):
-        for out in step.fold(records[start : start + BATCH], part):
-            if isinstance(out.value, Understood) and _opens(out.value):
-                opened.setdefault(out.value.post.conversation_uri, out.value)
+    for work in sorted(understand((tenant,), posts, classifier).values(), key=lambda work: work.at):
+        if not why_counted(work):
+            opened.setdefault(work.post.conversation_uri, work)
     return list(opened.values())
-
-
-def _record(offset: int, post: Post) -> Record:
-    at = round(post.time.timestamp() * 1000)
-    return Record(offset, at, post, SimpleNamespace(topic="posts", partition=0, offset=offset, key=b"", value=b""))
-
-
-def _opens(work: Understood) -> bool:
-    """Whether a post opens a case, by dispatch's rule; spam is never answered."""
-    return work.triage != "spam" and (work.labels.answer or TRIAGE_RANK[work.triage] >= TRIAGE_RANK["important"])
 
 
 def source_of(name: str, cases: Sequence[Understood], tenant: Tenant, *, posts: int) -> Source:
@@ -260,111 +255,39 @@ def monday_after(day: date, zone: str) -> date:
 # -- a profile ------------------------------------------------------------------------------------------------------
 
 
-class _Mix(Struct, frozen=True, forbid_unknown_fields=True):
-    levels: dict[Triage, float] = field(default_factory=dict)
-    languages: dict[str, float] = field(default_factory=dict)
-    brands: dict[str, float] = field(default_factory=dict)
-
-
-class _Handling(Struct, frozen=True, forbid_unknown_fields=True):
-    mean_s: float = 480.0
-    cv: float = 1.0
-
-
-class _Habits(Struct, frozen=True, forbid_unknown_fields=True):
-    patience_min: float = 0.0
-    repeat_share: float = 0.0
-    repeat_after_min: float = 60.0
-
-
-class _Profile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A profile as it stands, as ``zuruf simulate`` reads it too; who is there is what is asked here, so it is not looked at."""
-
-    per_day: float = 4500.0
-    hourly: tuple[float, ...] = EVENING_HEAVY
-    weekly: tuple[float, ...] = (1.0,) * 7
-    """Weights of the days from Monday on; ``per_day`` is their mean."""
-    zone: str = "UTC"
-    mix: _Mix = _Mix()
-    handling: _Handling = _Handling()
-    habits: _Habits = _Habits()
-    promises: dict[str, dict[Triage, float]] = field(default_factory=dict)
-    """Minutes to the first answer, by brand."""
-    days: Any = None
-    peak: Any = None
-    crew: Any = None
-    reps: Any = None
-    order: Any = None
-
-
-def _from_profile(path: Path, tenant: Tenant | None) -> Source:
-    try:
-        text = path.read_bytes()
-        if len(text) > FILE_BYTES_MAX:
-            raise Misconfigured.at(str(path), "", f"{len(text)} bytes", f"at most {FILE_BYTES_MAX}")
-        given = msgspec.convert(tomllib.loads(text.decode()), _Profile)
-    except (OSError, ValueError) as error:  # Those of msgspec and tomllib are ValueErrors.
-        raise Misconfigured(f"{path}: {error}") from error
-    _check_profile(path, given, tenant)
-    brands = given.mix.brands or {brand.id: 1.0 for brand in tenant.brands} if tenant else given.mix.brands
-    zone = zone_of(tenant) if tenant is not None else given.zone
+def _from_profile(args: argparse.Namespace, tenant: Tenant | None) -> Source:
+    """Read what comes from a profile; who is there is what is asked here, so its crew is not looked at."""
+    scenario = profile_of(args.profile)
+    zone = zone_of(tenant)
     return Source(
-        str(path),
-        Forecast(_means(given), 0, NOT_TESTED),
-        given.mix.levels or Mix().levels,
-        brands or Mix().brands,
+        str(args.profile),
+        Forecast(_means(scenario, args.weekly), 0, NOT_TESTED),
+        scenario.mix.levels,
+        _brands(args.profile, scenario, tenant),
         zone,
         monday_after(date(2026, 1, 5), zone),
-        Handling(given.handling.mean_s, given.handling.cv),
-        given.habits.patience_min,
-        {brand: _promised(minutes, tenant, brand) for brand, minutes in given.promises.items()},
+        scenario.handling,
+        scenario.habits.patience_min,
+        {brand: level for brand, level in scenario.levels.items() if level != ServiceLevel()},
     )
 
 
-def _promised(minutes: Mapping[Triage, float], tenant: Tenant | None, brand: str) -> ServiceLevel:
-    """Return a brand's level with some of its first answers replaced."""
-    known = brand_of(tenant, brand) if tenant is not None else None
-    level = known.service_level if known is not None else ServiceLevel()
-    return replace(
-        level, first_answer=replace(level.first_answer, **{str(one): value for one, value in minutes.items()})
-    )
+def _means(scenario: Scenario, weekly: Sequence[float]) -> tuple[float, ...]:
+    of_day = shares_of_day(scenario.hourly)
+    a_day = scenario.per_day * 7 / sum(weekly) / 24
+    return tuple(a_day * weight * share for weight in weekly for share in of_day)
 
 
-def _means(given: _Profile) -> tuple[float, ...]:
-    of_day = shares_of_day(given.hourly)
-    total = sum(given.weekly)
-    return tuple(given.per_day * weight * 7 / total * share / 24 for weight in given.weekly for share in of_day)
-
-
-def _check_profile(path: Path, given: _Profile, tenant: Tenant | None) -> None:
-    def refuse(key: str, found: object, meant: str) -> None:
-        raise Misconfigured.at(str(path), key, found, meant)
-
-    if not 0 < given.per_day <= 1_000_000:
-        refuse("per_day", given.per_day, "above 0, at most 1000000")
-    for name, weights, count in (("hourly", given.hourly, 24), ("weekly", given.weekly, 7)):
-        if len(weights) != count or min(weights) < 0 or sum(weights) <= 0:
-            refuse(name, list(weights), f"{count} weights of 0 or more, not all 0")
-    try:
-        ZoneInfo(given.zone)
-    except (KeyError, ValueError, OSError):
-        refuse("zone", given.zone, "a time zone, as in Europe/Berlin")
-    if not (1 <= given.handling.mean_s <= 86_400 and 0 <= given.handling.cv <= 10):
-        refuse("handling", msgspec.to_builtins(given.handling), "mean_s 1 to 86400, cv 0 to 10")
-    if not 0 <= given.habits.patience_min <= 525_600:
-        refuse("habits.patience_min", given.habits.patience_min, "0 to 525600")
-    for name, table in (("levels", given.mix.levels), ("brands", given.mix.brands)):
-        if table and not (min(table.values()) >= 0 and sum(table.values()) > 0):
-            refuse(f"mix.{name}", table, "weights of 0 or more, not all 0")
-    if "spam" in given.mix.levels:
-        refuse("mix.levels", "spam", f"only what is answered: {', '.join(LEVELS)}")
-    for brand, minutes in given.promises.items():
-        if "spam" in minutes or any(not 0 < value <= 525_600 for value in minutes.values()):
-            refuse(f"promises.{brand}", minutes, f"minutes above 0 for {', '.join(LEVELS)}")
-    known = {brand.id for brand in tenant.brands} if tenant is not None else set(given.mix.brands or Mix().brands)
-    for name, brands in (("mix.brands", given.mix.brands), ("promises", given.promises)):
-        if set(brands) - known:
-            refuse(name, sorted(set(brands) - known), f"brands that there are: {', '.join(sorted(known))}")
+def _brands(path: Path, scenario: Scenario, tenant: Tenant | None) -> Mapping[str, float]:
+    """Return the weights of brands: the profile's, else those of the tenant, equal."""
+    if tenant is None:
+        return scenario.mix.brands
+    known = {brand.id: 1.0 for brand in tenant.brands}
+    if scenario.mix.brands == Mix().brands:
+        return known
+    if unknown := sorted(set(scenario.mix.brands) - set(known)):
+        raise Misconfigured.at(str(path), "mix.brands", unknown, f"brands of the tenant: {', '.join(known)}")
+    return scenario.mix.brands
 
 
 # -- what is planned ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.staffing import REPS_MAX, Load, Waits, erlang_b, erlang_c, reps_needed, share_in_time, waits
@@ -152,6 +152,7 @@ loads = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(loads, st.integers(1, 400), st.floats(0, 5_000))
 def test_more_reps_and_more_time_are_never_worse(load: Load, reps: int, within_s: float) -> None:
     share = share_in_time(load, reps, within_s)
@@ -163,6 +164,7 @@ def test_more_reps_and_more_time_are_never_worse(load: Load, reps: int, within_s
     assert 0 <= waits(load, reps).occupancy <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(loads.filter(lambda load: load.arrivals_per_h * load.handling_s < 3_600_000), st.floats(0.01, 0.97))
 def test_the_number_of_reps_is_enough_and_one_less_is_not(load: Load, share: float) -> None:
     reps = reps_needed(load, share, 60, occupancy_max=0.9)
