@@ -27,6 +27,7 @@ from models.incidents import (
 )
 from models.pace import AccountKey, Pace
 from models.people import author_key
+from models.sketch import similarity
 from models.variations import Template, template_of
 from streams.carry import Part
 from tables.incidents import INCIDENTS
@@ -34,6 +35,8 @@ from tables.incidents import INCIDENTS
 PENDING_MAX: Final = 20_000  # Posts not compared yet; beyond it the oldest are passed over, and join nothing.
 COMPARED_MAX: Final = 500  # At one tick: 5 ms. What came meanwhile waits for the next one.
 GROWN_MS: Final = 10 * MINUTE_MS
+KIN_SHARE: Final = 0.7
+"""Of the similarity that one post needs: where so many say it, less is enough."""
 
 Standing = Literal["joining", "waiting", "going", "answered", "apart"]
 """Of a case in its incident: in the queue, set aside without an answer, with one under way, answered, or with a person."""
@@ -50,7 +53,18 @@ class Arrival(NamedTuple):
 class Group:
     """One incident with its cases."""
 
-    __slots__ = ("_template", "counts", "given", "incident", "joining", "standings", "times", "waiting")
+    __slots__ = (
+        "_template",
+        "at_once",
+        "authors",
+        "counts",
+        "given",
+        "incident",
+        "joining",
+        "standings",
+        "times",
+        "waiting",
+    )
 
     def __init__(self, incident: Incident) -> None:
         self.incident = incident
@@ -61,10 +75,14 @@ class Group:
         """Cases that are queued or offered and leave for the incident when it is grouped."""
         self.waiting: dict[str, None] = {}
         """Cases that were set aside and have no answer yet."""
+        self.at_once: dict[str, None] = {}
+        """Cases that are at once by their triage and have no answer yet."""
         self.given = 0
         """Answers that were given, whatever became of them: numbers the wordings."""
         self.times: dict[str, int] = {}
         """When each case was opened."""
+        self.authors: dict[str, str] = {}
+        """Who has written each case."""
         self._template: tuple[str, Template] | None = None
 
     @property
@@ -90,6 +108,9 @@ class Group:
         before = self.standings.get(case.case_id)
         now = standing_of(case)
         self.times[case.case_id] = case.opened_at
+        self.authors[case.case_id] = author_of(case)
+        unanswered = now not in ("going", "answered") and case.state != "closed"
+        _keep(self.at_once, case.case_id, held=case.triage == "at_once" and unanswered)
         if now == before:
             return
         if before is not None:
@@ -105,7 +126,8 @@ class Group:
         before = self.standings.pop(case_id, None)
         if before is not None:
             self.counts[before] -= 1
-            del self.times[case_id]
+            del self.times[case_id], self.authors[case_id]
+            self.at_once.pop(case_id, None)
             self.joining.pop(case_id, None)
             self.waiting.pop(case_id, None)
 
@@ -153,7 +175,10 @@ class Incidents:
             cases: All that have a sketch, belong to an incident, or to which the machine has written; in any order.
         """
         for incident_id, incident in self._part.rows.all(INCIDENTS):
-            self._enter(Group(incident), incident_id)
+            group = Group(incident)
+            self._enter(group, incident_id)
+            if incident.state in LIVE:
+                self.gathering.found(group.brand, incident.sketch, incident.opened_at, incident_id)
             self._stay_silent(incident)
         for case in sorted(cases, key=lambda one: (one.opened_at, one.case_id)):
             group = self.groups.get(case.incident_id)
@@ -183,15 +208,9 @@ class Incidents:
         rules = self.rules(brand)
         if rules is None or not case.sketch or case.opened_at < self._now - rules.window_min * MINUTE_MS:
             return
-        if group is not None and group.incident.state in LIVE:
-            leader: Leader | None = self._leader_of(group, case.opened_at)
-        else:
-            leader = self.gathering.find(brand, case.sketch, case.opened_at, rules)
-        self.gathering.add(brand, case.sketch, seen_of(case, case.opened_at), rules, leader)
-
-    def _leader_of(self, group: Group, at: int) -> Leader:
-        incident = group.incident
-        return self.gathering.found(group.brand, incident.sketch, at, incident.incident_id)
+        leader = self._gather(brand, case.sketch, seen_of(case, case.opened_at), rules)
+        if group is not None and group.incident.state in LIVE and not leader.incident_id:
+            self.gathering.attach(leader, group.incident.incident_id)
 
     @property
     def _now(self) -> int:
@@ -281,6 +300,20 @@ class Incidents:
             not leader.incident_id and leader.size() >= rules.size and len(self.live.get(leader.brand, {})) < LIVE_MAX
         )
 
+    def kin_of(self, leader: Leader, rules: IncidentRules) -> Group | None:
+        """
+        Return the living incident that says nearly the same as a group, though not quite, the most alike.
+
+        People say one thing in many ways: an incident's text stands for those within ``similarity`` of it, and a whole group
+        of them may lie a little farther off.
+        """
+        near = [
+            (similarity(leader.sketch, group.incident.sketch), group)
+            for group in self.live.get(leader.brand, {}).values()
+        ]
+        share, group = max(near, key=lambda one: one[0], default=(0.0, None))
+        return group if share >= rules.similarity * KIN_SHARE else None
+
     # -- what boards show
 
     def lines(self, brand: BrandKey, now: int) -> tuple[IncidentLine, ...]:
@@ -292,8 +325,7 @@ class Incidents:
 
     def _line(self, group: Group, now: int) -> IncidentLine:
         incident, counts = group.incident, group.counts
-        leader, rules = self.gathering.of(incident.incident_id), self.rules(group.brand)
-        seen = leader.seen if leader is not None else ()
+        rules = self.rules(group.brand)
         hold_min = rules.hold_min if rules is not None else 0
         return IncidentLine(
             incident_id=incident.incident_id,
@@ -304,9 +336,10 @@ class Incidents:
             language=incident.language,
             subject=incident.subject,
             posts=len(group.standings),
-            authors=leader.size() if leader is not None else 0,
-            grown=sum(1 for one in seen if one.at > now - GROWN_MS),
+            authors=len(set(group.authors.values())),
+            grown=sum(1 for at in group.times.values() if at > now - GROWN_MS),
             waiting=counts["joining"] + counts["waiting"] + counts["apart"],
+            at_once=len(group.at_once),
             under_way=counts["going"],
             answered=counts["answered"],
             decided_at=incident.decided_at,
@@ -318,7 +351,12 @@ class Incidents:
 
 def seen_of(case: Case, at: int) -> Seen:
     """Return a case as a group remembers it."""
-    return Seen(at, case.case_id, author_key(case.platform, case.author) or case.conversation_uri)
+    return Seen(at, case.case_id, author_of(case))
+
+
+def author_of(case: Case) -> str:
+    """Return what tells a case's author from others."""
+    return author_key(case.platform, case.author) or case.conversation_uri
 
 
 def account_of(case: Case) -> AccountKey:

@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
-from models.incidents import NEVER_GROUPED
 from models.influence import influence_of
 from models.labels import TRIAGE_RANK, Addressed, Classification, Triage
 from models.people import Directory, introduced
@@ -202,7 +201,7 @@ def _sketches(
         for at, (one, labels, (triage, _)) in enumerate(zip(sighted, labelled, triages, strict=True))
         if one.brand.incidents.mode != "off"
         and one.post.type == "zuruf.post.created"
-        and triage not in NEVER_GROUPED
+        and triage != "spam"
         and (labels.answer or TRIAGE_RANK[triage] >= TRIAGE_RANK["important"])
     ]
     found = [b""] * len(sighted)

@@ -160,7 +160,7 @@ class IncidentRules(Struct, frozen=True):
     """Authors, 2..1000, who must have written within the window before it is an incident."""
     window_min: int = 60
     """Minutes, 1..1440. Without a new post for so long, an incident is over."""
-    similarity: float = 0.6
+    similarity: float = 0.5
     """Share of the shingles that two texts have in common, 0.4..1, from which on they say the same."""
     hold_min: int = 30
     """Minutes, 1..1440, that grouped posts wait for their answer; then they go back to the queue with their age."""

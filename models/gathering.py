@@ -130,14 +130,17 @@ class Gathering:
         leader.incident_id = incident_id
         self._by_incident[incident_id] = leader
 
+    def attach(self, leader: Leader, incident_id: str) -> None:
+        """Let a group that says nearly the same as an incident belong to it."""
+        leader.incident_id = incident_id
+
     def of(self, incident_id: str) -> Leader | None:
         """Return the leader of an incident, if it lives."""
         return self._by_incident.get(incident_id)
 
     def end(self, incident_id: str) -> None:
-        """Forget an incident's group: what comes now begins anew."""
-        leader = self._by_incident.get(incident_id)
-        if leader is not None:
+        """Forget an incident's groups: what comes now begins anew."""
+        for leader in [one for one in self._leaders.values() if one.incident_id == incident_id]:
             self._forget(leader)
 
     def _lead(self, brand: BrandKey, sketch: bytes, at: int) -> Leader:
@@ -156,7 +159,8 @@ class Gathering:
 
     def _forget(self, leader: Leader) -> None:
         del self._leaders[leader.number]
-        self._by_incident.pop(leader.incident_id, None)
+        if self._by_incident.get(leader.incident_id) is leader:
+            del self._by_incident[leader.incident_id]
         buckets = self._buckets[leader.brand]
         for band in bands_of(leader.sketch):
             bucket = buckets.get(band, [])

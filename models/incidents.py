@@ -22,7 +22,6 @@ from msgspec.structs import replace
 from models.brands import IncidentRules
 from models.cases import UNDER_WAY, Case, Entry, closed, with_entry
 from models.errors import IllegalTransition
-from models.labels import Triage
 from models.variations import Template
 
 IncidentState = Literal["suggested", "grouped", "answered", "closed"]
@@ -38,8 +37,8 @@ STEPS_MAX: Final = 500  # Cases that one record moves: all at once would hold up
 LIVE_MAX: Final = 50  # Of a brand; while there are so many, nothing new is suggested.
 SAMPLE_CHARS: Final = 300
 MINUTE_MS: Final = 60_000
-NEVER_GROUPED: Final[frozenset[Triage]] = frozenset({"at_once", "spam"})
-"""Danger, abuse and threats are read by a person, one by one, whatever else says the same."""
+GRAVE: Final = ("danger:", "abuse:", "threat:")
+"""Reasons of the triage (``models.triage``) for which a person reads a post, whatever else says the same."""
 
 
 class IncidentAnswer(Struct, frozen=True):
@@ -98,6 +97,8 @@ class IncidentLine(Struct, frozen=True, omit_defaults=True):
     """Posts of the last ten minutes."""
     waiting: int = 0
     """Cases that no answer has gone out to, whoever has them."""
+    at_once: int = 0
+    """Of these, cases that are at once by their triage: a look at them goes before a decision."""
     under_way: int = 0
     answered: int = 0
     """By the incident's answer."""
@@ -186,11 +187,16 @@ def check_wordings(template: Template, size: int, rules: IncidentRules) -> None:
 # -- cases ------------------------------------------------------------------------------------------------------------
 
 
+def is_grave(case: Case) -> bool:
+    """Whether a post's own words name a danger, an abuse or a threat; spam is nobody's incident either."""
+    return case.triage == "spam" or any(one.startswith(GRAVE) for one in case.why)
+
+
 def may_join(case: Case) -> bool:
-    """Whether a case may belong to an incident: no person has taken it up, none needs to look at once, nobody answered."""
+    """Whether a case may belong to an incident: no person has taken it up or needs to read it, and nobody has answered."""
     return (
         case.state in ("queued", "offered")
-        and case.triage not in NEVER_GROUPED
+        and not is_grave(case)
         and not case.author.is_bot
         and not case.target
         and all(entry.by == "customer" or entry.ack for entry in case.thread)
@@ -260,17 +266,21 @@ def unpublished(case: Case, error: str) -> Case:
     return back_in_queue(case, f"an automatic answer did not get out: {error}"[:SAMPLE_CHARS])
 
 
-def step_of(case: Case, state: IncidentState) -> Step:
+def step_of(case: Case, state: IncidentState, *, by_rule: bool = False) -> Step:
     """
     Return what an incident in this state asks of one of its cases.
 
     It is a function of two rows alone, so it can be asked again after any crash, and what has been done asks for nothing.
+
+    Args:
+        by_rule: Whether no person has decided: then what is at once by its triage stays in the queue.
     """
     if case.state == "automatic":
         if is_given(case):
             return "nothing"
         return {"answered": "answer", "grouped": "nothing"}.get(state, "queue")  # type: ignore[return-value]  # the words of Step
-    return "group" if state in ("grouped", "answered") and may_join(case) else "nothing"
+    leaves = state in ("grouped", "answered") and not (by_rule and case.triage == "at_once")
+    return "group" if leaves and may_join(case) else "nothing"
 
 
 def answer_id(incident: Incident, case: Case) -> str:

@@ -558,7 +558,7 @@ class Listed(Struct, frozen=True, gc=False, tag="listed"):
 
 
 class IncidentCases(Struct, frozen=True, gc=False, tag="incident_cases"):
-    """Cases of an incident, the latest first; at most 50."""
+    """Cases of an incident, those that are at once before the latest; at most 50."""
 
     re: str
     incident_id: str

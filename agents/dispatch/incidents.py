@@ -16,7 +16,7 @@ from models.brands import IncidentRules
 from models.cases import Case, Entry, holder_of
 from models.errors import IllegalTransition
 from models.gathering import Leader
-from models.incidents import LIVE, MINUTE_MS, NEVER_GROUPED, SAMPLE_CHARS, STEPS_MAX, Incident, IncidentAnswer
+from models.incidents import LIVE, MINUTE_MS, SAMPLE_CHARS, STEPS_MAX, Incident, IncidentAnswer
 from models.pace import AccountKey
 from models.records import (
     AnswerIncident,
@@ -59,12 +59,18 @@ def _was_given(turn: Turn, case: Case) -> bool:
 def _joined(turn: Turn, group: Group, case: Case) -> Case:
     _tell(turn, group.incident, "joined", case_id=case.case_id)
     case = incidents.member(case, group.incident.incident_id)
-    return incidents.set_aside(case) if group.incident.state in ("grouped", "answered") else case
+    return incidents.set_aside(case) if _step(group, case) == "group" else case
 
 
-def left_if_grave(turn: Turn, case: Case) -> Case:
-    """Return a case to which its customer has written again; what has become grave meanwhile is for a person."""
-    if case.state != "automatic" or case.triage not in NEVER_GROUPED or incidents.is_given(case):
+def _step(group: Group, case: Case) -> incidents.Step:
+    incident = group.incident
+    return incidents.step_of(case, incident.state, by_rule=not incident.decided_by)
+
+
+def left_if_grave(turn: Turn, before: Case, case: Case) -> Case:
+    """Return a case to which its customer has written again; what has become grave by it is for a person."""
+    became = incidents.is_grave(case) or (case.triage == "at_once" and before.triage != "at_once")
+    if case.state != "automatic" or not became or incidents.is_given(case):
         return case
     _tell_left(turn, case)
     return incidents.back_in_queue(case, "")
@@ -106,7 +112,13 @@ def _compared(turn: Turn, arrival: Arrival, leader: Leader, rules: IncidentRules
     if group is not None:
         _join(turn, group, arrival.seen.case_id)
     elif index.is_ripe(leader, rules):
-        _suggest(turn, leader, rules, f"i{arrival.seen.case_id}")
+        kin = index.kin_of(leader, rules)
+        if kin is None:
+            _suggest(turn, leader, rules, f"i{arrival.seen.case_id}")
+        else:
+            index.gathering.attach(leader, kin.incident.incident_id)
+            for case_id in [one.case_id for one in leader.seen]:
+                _join(turn, kin, case_id)
 
 
 def _join(turn: Turn, group: Group, case_id: str) -> None:
@@ -182,7 +194,8 @@ def advance(turn: Turn, group: Group) -> None:
     state = group.incident.state
     if state in ("grouped", "answered"):
         for case in _open(turn, group.joining):
-            _set_aside(turn, case)
+            if _step(group, case) == "group":
+                _set_aside(turn, case)
     if state == "answered":
         _answer_some(turn, group)
     elif state != "grouped" and group.waiting:
@@ -243,7 +256,7 @@ def free_now(turn: Turn, case: Case, rules: IncidentRules | None) -> int:
 def _answer(turn: Turn, group: Group, case: Case) -> None:
     incident = group.incident
     assert incident.answer is not None
-    if case.triage in NEVER_GROUPED:
+    if incidents.is_grave(case):
         return _back(turn, case, "")
     if case.reply_until is not None and turn.now > case.reply_until:
         return _back(turn, case, "its platform takes no answer any more")
@@ -340,8 +353,8 @@ def list_cases(turn: Turn, work: ListIncident) -> None:
 
 def _list_cases(turn: Turn, work: ListIncident) -> None:
     found = _found(turn, work, versioned=False)
-    newest = list(reversed(found.standings))[:LISTED_MAX]
-    shown = tuple(brief(case) for case_id in newest if (case := turn.floor.case(case_id)) is not None)
+    order = [*found.at_once, *(name for name in reversed(found.standings) if name not in found.at_once)]
+    shown = tuple(brief(case) for name in order[:LISTED_MAX] if (case := turn.floor.case(name)) is not None)
     frame = IncidentCases(work.id, work.incident_id, shown, len(found.standings))
     turn.address(work.tenant, work.rep_id, work.connection, frame)
 

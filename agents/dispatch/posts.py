@@ -252,7 +252,9 @@ def _awaiting(turn: Turn, work: Understood, rules: BrandRules, case: Case, chang
         window_told=case.window_told and reply_until == case.reply_until,
         native=post.native or case.native,
     )
-    changed = rules.awaiting_answer(left_if_grave(turn, changed), first=case.awaits_answer and not was_answered(case))
+    changed = rules.awaiting_answer(
+        left_if_grave(turn, case, changed), first=case.awaits_answer and not was_answered(case)
+    )
     return replace(changed, due_at=min(case.due_at, changed.due_at)) if case.awaits_answer else changed
 
 

@@ -152,11 +152,22 @@ def test_a_brand_that_looks_for_none_has_none(tmp_path: Path) -> None:
     assert not floor.part.index.incidents.groups
 
 
-def test_danger_is_read_by_a_person_one_by_one(floor: Bench) -> None:
+def test_who_names_a_danger_is_read_by_a_person(floor: Bench) -> None:
     storm(floor)
-    floor.feed(a_post(8, triage="at_once"), r.Tick(NOW + 2 * SECOND))
+    decide(floor, r.GroupIncident)
+    floor.feed(a_post(8, triage="at_once", why=("danger: es brennt",)), r.Tick(NOW + 2 * SECOND))
 
-    assert cases(floor)["x:8"].incident_id == ""
+    assert (cases(floor)["x:8"].incident_id, cases(floor)["x:8"].state) == ("", "queued")
+
+
+def test_what_is_at_once_leaves_the_queue_by_a_persons_decision_and_not_by_a_rule(tmp_path: Path) -> None:
+    floor = a_floor(tmp_path, mode="group")
+    floor.feed(a_post(8, triage="at_once"))
+    outs = storm(floor)
+    assert (cases(floor)["x:8"].state, lines(outs)[0].at_once, the_incident(floor).state) == ("queued", 1, "grouped")
+
+    answer(floor)
+    assert cases(floor)["x:8"].state == "automatic"
 
 
 def test_a_brand_may_let_them_leave_the_queue_at_once(tmp_path: Path) -> None:

@@ -112,13 +112,14 @@ def test_many_posts_need_several_wordings(text: str, size: int, enough: bool) ->
 @pytest.mark.parametrize(
     "change",
     [
-        {"triage": "at_once"},
+        {"triage": "at_once", "why": ("danger: in flammen",)},
+        {"triage": "spam"},
         {"state": "working", "rep_id": "anna"},
         {"state": "awaiting_customer"},
         {"thread": (Entry(id="r1", at=0, by="rep", status="sent"),)},
         {"thread": (Entry(id="r1", at=0, by="bot", status="sent"),)},
     ],
-    ids=["danger", "in work", "answered before", "answered by a rep", "answered by the bot"],
+    ids=["danger", "spam", "in work", "answered before", "answered by a rep", "answered by the bot"],
 )
 def test_what_a_person_sees_to_stays_out_of_incidents(change: dict[str, Any]) -> None:
     assert incidents.may_join(a_case())
