@@ -175,10 +175,10 @@ class Incidents:
             cases: All that have a sketch, belong to an incident, or to which the machine has written; in any order.
         """
         for incident_id, incident in self._part.rows.all(INCIDENTS):
-            group = Group(incident)
-            self._enter(group, incident_id)
+            made = Group(incident)
+            self._enter(made, incident_id)
             if incident.state in LIVE:
-                self.gathering.found(group.brand, incident.sketch, incident.opened_at, incident_id)
+                self.gathering.found(made.brand, incident.sketch, incident.opened_at, incident_id)
             self._stay_silent(incident)
         for case in sorted(cases, key=lambda one: (one.opened_at, one.case_id)):
             group = self.groups.get(case.incident_id)

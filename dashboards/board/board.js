@@ -8,6 +8,8 @@ import { clockSeconds, compact, duration, language, number, percent, setLanguage
 import { Link } from "../common/link.js";
 import { session } from "../common/store.js";
 import { Chart, CHARTS } from "./charts.js";
+import { Incidents } from "./incidents.js";
+import { Orders } from "./orders.js";
 import { met, TARGETS, together, total, TRIAGES } from "./figures.js";
 
 const STALE_MS = 5000;
@@ -29,6 +31,11 @@ const ui = {
   hover: {},
 };
 const charts = new Map();
+const orders = new Orders({
+  hello: () => ({ type: "hello", v: 1, token: session.get("board.token") ?? "", locale: language(), resume: null }),
+  renew: newToken,
+});
+const incidents = new Incidents({ orders, redraw: draw, nameOf });
 let drawing = false;
 let dressed = ""; // Language in which the charts were drawn.
 
@@ -89,6 +96,7 @@ async function newToken() {
 
 function leave() {
   ui.link?.stop();
+  orders.stop();
   session.set("board.tenant", null);
   session.set("board.token", null);
   Object.assign(ui, { link: null, connection: "none", welcome: null, tenant: null, brand: ALL, tenants: null });
@@ -132,7 +140,10 @@ function choice() {
     </main>`;
 }
 
-const nameOf = (brandId) => ui.welcome?.brands?.[brandId] ?? brandId;
+function nameOf(brandId) {
+  return ui.welcome?.brands?.[brandId] ?? brandId;
+}
+
 const ordered = () => [...ui.frames.values()].sort((a, b) => nameOf(a.brand_id).localeCompare(nameOf(b.brand_id), language()));
 
 function page() {
@@ -140,6 +151,7 @@ function page() {
   const stale = ui.connection === "open" && ui.heardAt > 0 && Date.now() - ui.heardAt > STALE_MS;
   const single = frames.length === 1;
   const shown = ui.frames.get(ui.brand) ?? (single ? frames[0] : frames.length ? together(frames) : null);
+  incidents.take(ui.frames.has(ui.brand) ? [ui.frames.get(ui.brand)] : frames);
   return html`<header class="top">
       ${mark}<div class="who"><h1>${t("board.title")}</h1><span>${ui.tenants?.find(([id]) => id === ui.tenant)?.[1] ?? ui.welcome?.tenant ?? ""}</span></div>
       ${shown ? html`<span class="dim num asof">${t("board.asof", { time: clockSeconds(shown.at) })}</span>` : nothing}
@@ -151,6 +163,7 @@ function page() {
     ${shown
       ? html`<main class="board ${stale || ui.connection !== "open" ? "old" : ""}">
           ${single ? nothing : overview(frames)}
+          ${incidents.panel(single || ui.frames.has(ui.brand))}
           <h2 class="brand-name">${ui.frames.has(ui.brand) ? nameOf(ui.brand) : single ? nameOf(frames[0].brand_id) : t("board.all")}</h2>
           ${tiles(shown, !ui.frames.has(ui.brand) && !single)}
           ${chartRow(shown)}

@@ -7,6 +7,7 @@ import pytest
 
 from agents.measure import Measure
 from models import records as r
+from models.incidents import IncidentLine
 from models.influence import Influence
 from models.windows import response_bucket
 from models.wire import BoardFrame
@@ -54,6 +55,15 @@ class Wired(Bench):
 
     def feed(self, *values: Any, at_offset: int | None = None) -> Any:
         return super().feed(*[self.step.decode(encode(value)) for value in values], at_offset=at_offset)
+
+
+def test_incidents_and_what_the_machine_sees_to_are_shown_as_dispatch_tells_them(board: Bench) -> None:
+    line = IncidentLine("i1", "suggested", 1, NOW, sample="kein Internet", posts=12, authors=11, grown=5, waiting=12)
+    gauges = r.Gauges(NOW, src(), "alster", "fennkom", automatic=3, incidents=(line,))
+    board.feed(gauges, r.IncidentTold(NOW, src(), "alster", "fennkom", "i1", "suggested"))
+    shown = frame(board)
+
+    assert (shown.automatic, shown.incidents) == (3, (line,))
 
 
 def frame(board: Bench, at: int = NOW) -> BoardFrame:

@@ -1,12 +1,16 @@
 """Cases, figures and conversations that the pages are shown with; all people and brands are made up."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
 
 from models.cases import CaseState, Entry
+from models.incidents import IncidentLine
 from models.influence import Influence
 from models.labels import Category, Classification, Confidence, Sentiment, Subject, Triage
 from models.posts import Author
-from models.wire import BoardFrame, CaseView
+from models.wire import BoardFrame, CaseBrief, CaseView
 
 BRANDS = {"nordbahn": "Nordbahn", "lumio": "Lumio Energie", "kranich": "Kranich Mobil"}
 SEATS = [
@@ -207,4 +211,42 @@ def board(tenant: str, brand_id: str, now: int) -> BoardFrame:
         category_1h={"technical": 121, "faq": 96, "complaint": 88, "urgent": 17, "praise": 41, "other": 39},
         sentiment_1h={"negative": 180, "neutral": 170, "positive": 52},
         triage_1h={"at_once": 6, "urgent": 61, "important": 214, "less": 121},
+    )
+
+
+def an_incident(now: int, **changes: Any) -> IncidentLine:
+    """Return an outage that many have written about, as a board is shown it."""
+    line = IncidentLine(
+        incident_id="i1",
+        state="suggested",
+        version=1,
+        opened_at=now - 260_000,
+        sample="Seit heute Morgen geht bei mir in Kiel kein Internet mehr, was ist da los bei euch?",
+        language="de",
+        subject="outage",
+        posts=128,
+        authors=121,
+        grown=44,
+        waiting=128,
+        at_once=3,
+    )
+    return replace(line, **changes)
+
+
+def briefs(now: int) -> tuple[CaseBrief, ...]:
+    """Return two of an incident's cases."""
+    return tuple(
+        CaseBrief(
+            case_id=f"c0-{number}",
+            brand_id="nordbahn",
+            platform="x",
+            state="queued",
+            version=1,
+            triage="important",
+            received_at=now - 60_000,
+            due_at=now + 600_000,
+            author=handle,
+            excerpt=f"Seit heute Morgen geht bei mir in {town} kein Internet mehr",
+        )
+        for number, (handle, town) in enumerate((("lina_k", "Kiel"), ("j.petersen", "Husum")))
     )

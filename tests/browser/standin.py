@@ -26,6 +26,7 @@ from websockets.http11 import Request, Response
 from dashboards.pages import load
 from models import wire
 from models.cases import Entry
+from models.incidents import IncidentLine
 from tests.browser import scenes
 
 TENANT = "nordlicht"
@@ -55,6 +56,8 @@ class StandIn:
         self.publish_as: str = "sent"
         self.shut = False
         self.board_brands = tuple(scenes.BRANDS)
+        self.incidents: dict[str, tuple[IncidentLine, ...]] = {}
+        """Of each brand's frames."""
         self.chat_refuses = ""
         self.no_chat = False
         self.close_hello = 0
@@ -202,8 +205,11 @@ class StandIn:
         if isinstance(frame, wire.Ack | wire.Heartbeat | wire.Hello | wire.Subscribe):
             return
         error = self.refuse.get(type(frame).__struct_config__.tag)  # type: ignore[arg-type]  # tags are strings here
+        if isinstance(frame, wire.SupIncidentCases):
+            shown = wire.IncidentCases(frame.id, frame.incident_id, scenes.briefs(now_ms()), 500)
+            await socket.send(_json(shown), text=True)
         await socket.send(_json(wire.Result(frame.id, error is None, error)), text=True)
-        if error is None:
+        if error is None and not isinstance(frame, wire.IncidentFrame):
             await self._done(frame)
 
     async def _done(
@@ -335,7 +341,9 @@ class StandIn:
         while True:
             if self.boards:
                 for brand_id in self.board_brands:
-                    frame = wire.Board(msgspec.Raw(_json(scenes.board(TENANT, brand_id, now_ms()))))
+                    figures = scenes.board(TENANT, brand_id, now_ms())
+                    figures = replace(figures, incidents=self.incidents.get(brand_id, ()))
+                    frame = wire.Board(msgspec.Raw(_json(figures)))
                     await socket.send(_json(frame), text=True)
             await asyncio.sleep(1)
 

@@ -1,11 +1,14 @@
 """A supervisor's page in a real browser, before the stand-in gateway."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from models import wire
-from tests.browser.conftest import Open
-from tests.browser.standin import StandIn
+from tests.browser import scenes
+from tests.browser.conftest import Open, until
+from tests.browser.standin import StandIn, now_ms
 
 
 def value(page: Page, tile: str) -> str:
@@ -95,9 +98,103 @@ def test_the_board_speaks_both_languages(open_page: Open, lang: str, word: str, 
     expect(page.locator(".tile.in_time .value")).to_have_text(share)
 
 
+# -- incidents
+
+
+def with_incident(gateway: StandIn, **changes: Any) -> None:
+    gateway.incidents = {"nordbahn": (scenes.an_incident(now_ms(), **changes),)}
+
+
+def orders(gateway: StandIn) -> list[wire.ClientFrame]:
+    return [frame for frame in gateway.heard if isinstance(frame, wire.IncidentFrame)]
+
+
+def test_an_incident_is_shown_with_its_size_growth_and_words(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway)
+    page = open_page("/board")
+    shown = page.locator(".incident")
+
+    expect(shown).to_have_count(1)
+    expect(shown.locator(".facts")).to_contain_text("Nordbahn")
+    for said in ("suggested", "128 posts", "121 authors", "44 in 10 min", "3 at once"):
+        expect(shown).to_contain_text(said)
+    expect(shown.locator("blockquote")).to_contain_text("kein Internet mehr")
+
+
+def test_it_is_grouped_and_dismissed_by_one_key_each(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway)
+    page = open_page("/board")
+    expect(page.locator(".incident.chosen")).to_have_count(1)
+
+    page.keyboard.press("g")
+    expect(page.locator(".told")).to_have_text("Its posts have left the queue.")
+    page.keyboard.press("x")
+    until(lambda: len(orders(gateway)) == 2, "two commands")
+
+    told = [(one.incident_id, one.version, one.act) for one in orders(gateway) if isinstance(one, wire.SupIncident)]
+    assert told == [("i1", 1, "group"), ("i1", 1, "close")]
+
+
+def test_an_answer_is_written_with_alternatives_and_sent_by_keyboard(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway)
+    page = open_page("/board", lang="de")
+    expect(page.locator(".incident.chosen")).to_have_count(1)
+
+    page.keyboard.press("r")
+    expect(page.locator("#incident-text")).to_be_focused()
+    page.keyboard.type("{Hallo|Moin} {name}, {wir wissen es|das ist bekannt}.")
+    expect(page.locator(".writing")).to_contain_text("4 Fassungen, zum Beispiel:")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".told")).to_have_text("Die Antwort geht hinaus.")
+
+    (answer,) = orders(gateway)
+    assert isinstance(answer, wire.SupIncidentAnswer)
+    assert (answer.text, answer.close) == ("{Hallo|Moin} {name}, {wir wissen es|das ist bekannt}.", True)
+    expect(page.locator(".writing")).to_have_count(0)
+
+
+def test_a_refused_answer_stays_written_and_says_why(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway)
+    gateway.refuse["sup_incident_answer"] = wire.CommandError("bad_request", "1 wordings for 128 posts")
+    page = open_page("/board")
+    expect(page.locator(".incident.chosen")).to_have_count(1)
+
+    page.keyboard.press("r")
+    expect(page.locator("#incident-text")).to_be_focused()
+    page.keyboard.type("Hello")
+    page.keyboard.press("Control+Enter")
+
+    expect(page.locator(".told")).to_contain_text("1 wordings for 128 posts")
+    expect(page.locator("#incident-text")).to_have_value("Hello")
+
+
+def test_its_posts_are_shown_and_one_is_taken_out(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway, state="grouped", decided_by="mia", hold_until=now_ms() + 600_000)
+    page = open_page("/board")
+    expect(page.locator(".incident.chosen")).to_have_count(1)
+
+    page.keyboard.press("o")
+    expect(page.locator(".members li")).to_have_count(2)
+    page.locator(".members li").first.get_by_role("button").click()
+    expect(page.locator(".members li")).to_have_count(1)
+
+    assert [type(one) for one in orders(gateway)] == [wire.SupIncidentCases, wire.SupIncidentApart]
+
+
+def test_what_was_answered_shows_how_far_it_is(open_page: Open, gateway: StandIn) -> None:
+    with_incident(gateway, state="answered", answered=96, under_way=4, answer="{Hallo|Moin} {name}")
+    page = open_page("/board", lang="de")
+
+    expect(page.locator(".incident")).to_contain_text("96 von 128 beantwortet, 4 unterwegs")
+    page.keyboard.press("r")
+    expect(page.locator(".writing")).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [360, 760, 1280])
-def test_nothing_scrolls_sideways(open_page: Open, width: int) -> None:
+def test_nothing_scrolls_sideways(open_page: Open, gateway: StandIn, width: int) -> None:
+    with_incident(gateway)
     page = open_page("/board", lang="de", width=width)
     expect(page.locator(".plot canvas")).to_have_count(4)
+    expect(page.locator(".incident.chosen")).to_have_count(1)
 
     assert page.evaluate("document.documentElement.scrollWidth > innerWidth") is False

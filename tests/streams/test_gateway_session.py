@@ -45,7 +45,12 @@ from streams.gateway.session import (
 
 ACME = "acme"
 BY = (5, ACME, "anna", "c1", "i", "supervisor", ("fennkom",))
-FIELDS = {"id": "i", "case_id": "k", "to": "rep:ben", "triage": "urgent", "text": "Hallo"}
+FIELDS = {"id": "i", "case_id": "k", "to": "rep:ben", "triage": "urgent", "text": "Hallo"} | {
+    "incident_id": "i1",
+    "version": 2,
+    "act": "group",
+    "author": "x:anna",
+}
 
 
 def an_event(
@@ -450,6 +455,13 @@ def test_unknown_fields_are_passed_over() -> None:
         (w.SupPriority("i", "k", "urgent", "why"), r.Prioritise(*BY, "k", "urgent", "why")),
         (w.SupMessage("i", "Hallo", "site:kiel"), r.Say(*BY, "site:kiel", "Hallo")),
         (w.SupLogout("i", "ben", "why"), r.LogOut(*BY, "ben", "why")),
+        (w.SupIncident("i", "i1", 2, "group"), r.GroupIncident(*BY, "i1", 2)),
+        (w.SupIncident("i", "i1", 2, "ungroup"), r.UngroupIncident(*BY, "i1", 2)),
+        (w.SupIncident("i", "i1", 2, "close"), r.CloseIncident(*BY, "i1", 2)),
+        (w.SupIncidentAnswer("i", "i1", 2, "{a|b}", False), r.AnswerIncident(*BY, "i1", 2, "{a|b}", False)),
+        (w.SupIncidentApart("i", "i1", "k"), r.TakeOut(*BY, "i1", "k")),
+        (w.SupIncidentCases("i", "i1"), r.ListIncident(*BY, "i1")),
+        (w.SupForget("i", "x:anna"), r.Forget(*BY, "x:anna")),
     ],
     ids=lambda value: type(value).__name__,
 )
