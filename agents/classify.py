@@ -58,10 +58,24 @@ def tier_of(name: str) -> Classifies:
 
         return Classifier()
     try:
-        deep: Classifies = import_module("models.deep").DeepClassifier()
+        deep = import_module("models.deep")
     except ImportError as missing:
         raise Misconfigured(f"--tier deep: {missing}; this installation has the fast tier alone") from missing
-    return deep
+    return Deep(deep.DeepClassifier())
+
+
+class Deep:
+    """The deep tier, asked as the fast one is."""
+
+    def __init__(self, tier: Any) -> None:
+        self._tier = tier
+        self.card: Any = tier.card
+        self.version: str = tier.version
+
+    def classify(self, texts: Sequence[str]) -> list[Classification]:
+        """Return the labels of each text."""
+        found: list[Classification] = self._tier.label(texts)
+        return found
 
 
 # -- values ---------------------------------------------------------------------------------------------------------

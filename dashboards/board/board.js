@@ -4,7 +4,7 @@ import { repeat } from "../vendor/lit-html-3.3.3/directives/repeat.js";
 import { boardToken, Refused, seats } from "../common/api.js";
 import { banner, icon, mark, onTheme, toggles } from "../common/chrome.js";
 import { now } from "../common/clock.js";
-import { clockSeconds, compact, duration, language, number, percent, setLanguage, t, word } from "../common/i18n.js";
+import { clockSeconds, compact, dayTime, duration, language, number, percent, setLanguage, t, word } from "../common/i18n.js";
 import { Link } from "../common/link.js";
 import { session } from "../common/store.js";
 import { Chart, CHARTS } from "./charts.js";
@@ -167,6 +167,7 @@ function page() {
           <h2 class="brand-name">${ui.frames.has(ui.brand) ? nameOf(ui.brand) : single ? nameOf(frames[0].brand_id) : t("board.all")}</h2>
           ${tiles(shown, !ui.frames.has(ui.brand) && !single)}
           ${chartRow(shown)}
+          ${learned(shown.learned ?? [])}
         </main>`
       : html`<main class="board"><p class="none dim">${t(ui.connection === "open" ? "board.none" : "inbox.empty.connecting")}</p></main>`}`;
 }
@@ -256,6 +257,17 @@ function chartRow(frame) {
       <div class="plot" data-chart=${name} role="img" aria-label=${told}></div>
     </figure>`;
   })}</div>`;
+}
+
+// What the tenant's reps have taught the classifier, and what was taken back.
+function learned(lines) {
+  if (!lines.length) return nothing;
+  return html`<section class="learned"><h3>${t("learned.title")}</h3><ul>${lines.map((one) => {
+    const label = t(`label.${one.head}`);
+    const version = one.version || t("learned.shipped");
+    const shares = { before: percent(one.before ?? 0, 1), after: percent(one.after ?? 0, 1), n: number(one.corrections ?? 0) };
+    return html`<li><span class="dim num">${dayTime(one.at, now())}</span> ${t(`learned.${one.what}`, { label, version, ...shares })}</li>`;
+  })}</ul></section>`;
 }
 
 function plot() {

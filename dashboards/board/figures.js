@@ -33,8 +33,9 @@ export function together(frames) {
     at: highest(frames.map((frame) => frame.at)),
     queued: added(frames, "queued"),
     oldest_at: oldest.length ? Math.min(...oldest) : 0,
-    // Reps are the tenant's, and the same in every brand's frame.
+    // Reps are the tenant's, and so is what was learnt: the same in every brand's frame.
     reps: frames[0]?.reps ?? {},
+    learned: frames[0]?.learned ?? [],
     share_in_time_1h: lowest(present(frames, "share_in_time_1h")),
     share_answered_24h: lowest(present(frames, "share_answered_24h")),
     response_p50_s: highest(present(frames, "response_p50_s")),

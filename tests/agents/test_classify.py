@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -187,6 +188,20 @@ def test_a_tier_that_is_not_installed_is_named(
     monkeypatch.setattr(classify, "import_module", missing)
     assert main(["classify", "--tier", "deep", "text"]) == 2
     assert "--tier deep" in capsys.readouterr().err
+
+
+def test_the_deep_tier_is_asked_as_the_fast_one_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class DeepClassifier:
+        card, version = None, "0123456789ab"
+
+        def label(self, texts: Sequence[str]) -> list[Classification]:
+            return [labels(language="fi")] * len(texts)
+
+    monkeypatch.setattr(classify, "import_module", lambda name: SimpleNamespace(DeepClassifier=DeepClassifier))
+    assert main(["classify", "--tier", "deep", "--json", "moi"]) == 0
+    assert json.loads(capsys.readouterr().out)["language"]["value"] == "fi"
 
 
 def test_answer_and_toxicity_are_words() -> None:

@@ -10,7 +10,7 @@ from models.incidents import IncidentLine
 from models.influence import Influence
 from models.labels import Category, Classification, Confidence, Sentiment, Subject, Triage
 from models.posts import Author
-from models.wire import BoardFrame, CaseBrief, CaseView
+from models.wire import BoardFrame, CaseBrief, CaseView, LearnedLine
 
 BRANDS = {"nordbahn": "Nordbahn", "lumio": "Lumio Energie", "kranich": "Kranich Mobil"}
 SEATS = [
@@ -211,6 +211,10 @@ def board(tenant: str, brand_id: str, now: int) -> BoardFrame:
         category_1h={"technical": 121, "faq": 96, "complaint": 88, "urgent": 17, "praise": 41, "other": 39},
         sentiment_1h={"negative": 180, "neutral": 170, "positive": 52},
         triage_1h={"at_once": 6, "urgent": 61, "important": 214, "less": 121},
+        learned=(
+            LearnedLine("category", "", "rolled_back", now - 3 * 60_000),
+            LearnedLine("sentiment", "5a86f86a1840", "promoted", now - 26 * 60_000, 312, 0.712, 0.768),
+        ),
     )
 
 

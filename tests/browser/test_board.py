@@ -40,6 +40,16 @@ def test_the_weakest_brand_stands_for_all_of_them(open_page: Open) -> None:
     expect(page.locator(".tile.answered .value")).to_have_class("value num bad")
 
 
+def test_what_reps_have_taught_the_classifier_is_told(open_page: Open) -> None:
+    page = open_page("/board")
+    lines = page.locator(".learned li")
+    expect(lines).to_have_count(2)
+
+    expect(lines.nth(0)).to_contain_text("Kind: taken back, as it ships stands again")
+    told = "Sentiment: version 5a86f86a1840 took over after 312 corrections, accuracy 71.2% → 76.8%"
+    expect(lines.nth(1)).to_contain_text(told)
+
+
 def test_four_charts_are_drawn(open_page: Open) -> None:
     page = open_page("/board")
     expect(page.locator(".plot canvas")).to_have_count(4)
