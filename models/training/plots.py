@@ -12,9 +12,10 @@ Floats = NDArray[np.float64]
 
 CELL: Final = 46
 BINS: Final = 10
-WIDTH: Final = 340
+FEW: Final = 20  # Texts of a bin below which its point is drawn small: it says little.
+WIDTH: Final = 320
 HEIGHT: Final = 260
-LEFT, TOP, RIGHT, BOTTOM = 44, 14, 14, 40
+LEFT, TOP, RIGHT, BOTTOM = 44, 26, 14, 40
 COLOURS: Final = ("var(--one)", "var(--two)", "var(--three)", "var(--four)")
 QUARTERS: Final = ((0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1"))
 MARKS: Final = ("", "6 4", "2 3", "9 3 2 3")
@@ -33,16 +34,13 @@ def confusion(labels: Ids, found: Ids, values: Sequence[str]) -> str:
     counts = np.zeros((len(values), len(values)), np.int64)
     np.add.at(counts, (labels, found), 1)
     left = 14 + 7 * max(map(len, values))
-    top = 8 + (7 * max(map(len, values)) if len(values) > 3 else 22)
+    top = 8 + 7 * max(map(len, values))
     body = [_cell(counts, row, column, left, top) for row in range(len(values)) for column in range(len(values))]
     for place, value in enumerate(values):
         middle = place * CELL + CELL / 2
         body.append(_text(left - 8, top + middle + 4, value, "end"))
         x, y = left + middle, top - 8
-        if len(values) > 3:
-            body.append(f'<text x="{x:.1f}" y="{y}" transform="rotate(-60 {x:.1f} {y})">{escape(value)}</text>')
-        else:
-            body.append(_text(x, y, value, "middle"))
+        body.append(f'<text x="{x:.1f}" y="{y}" transform="rotate(-60 {x:.1f} {y})">{escape(value)}</text>')
     side = len(values) * CELL
     return _svg(
         left + side + 30,
@@ -93,7 +91,9 @@ def reliability(confidence: Floats, right: NDArray[np.bool_]) -> str:
         place = f'x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" height="{height:.1f}"'
         body.append(f'<rect {place} fill="var(--rule)" fill-opacity="0.55">{title}</rect>')
         points.append((mean, share))
-        body.append(f'<circle cx="{_x(mean):.1f}" cy="{_y(share):.1f}" r="4" fill="var(--one)">{title}</circle>')
+        body.append(
+            f'<circle cx="{_x(mean):.1f}" cy="{_y(share):.1f}" r="{4 if count >= FEW else 2}" fill="var(--one)">{title}</circle>'
+        )
     body.append(_line(points, "var(--one)"))
     return _svg(WIDTH, HEIGHT, "Reliability: confidence against the share that is right; bars are how many texts", body)
 
@@ -167,7 +167,7 @@ def _axes(
         body.append(_text(LEFT - 6, y + 4, f"{value:.2g}", "end", "faint"))
     body += [_text(_x(place), HEIGHT - BOTTOM + 16, name, "middle", "faint") for place, name in x_ticks]
     body.append(_caption(LEFT, HEIGHT - 6, f"{x_name} →"))
-    body.append(_caption(LEFT + 4, TOP + 2, f"{y_name} ↑"))
+    body.append(_caption(4, 11, f"{y_name} ↑"))
     return body
 
 
