@@ -19,14 +19,15 @@ LABELLED_AT_ONCE: Final = 2_048
 class Bar:
     """A progress bar where somebody looks, lines where nobody does."""
 
-    def __init__(self, total: int, out: TextIO = sys.stderr) -> None:
+    def __init__(self, total: int, out: TextIO | None = None) -> None:
         """
         Args:
             total: Steps that are expected; more do no harm.
+            out: Where to; None: the standard error.
         """
-        self._total, self._out, self._done = total, out, 0
+        self._total, self._out, self._done = total, out or sys.stderr, 0
         self._began = time.monotonic()
-        self._live = out.isatty()
+        self._live = self._out.isatty()
 
     def step(self, text: str) -> None:
         """A step is done; ``text`` says what came of it."""
@@ -50,7 +51,7 @@ def train(data: Path, out: Path, *, free_only: bool) -> int:
     """Train the fast classifier, write it with its cards and a report; return the exit status."""
     from models.training import train as run
 
-    bar = Bar(len(HEADS) + 2)
+    bar = Bar(len(HEADS) + 6)
     run(data, out, bar.step, free_only=free_only)
     _report(data, out, "fast", out / REPORT, bar)
     return 0
@@ -75,7 +76,7 @@ def evaluate(data: Path, artifact: Path | None, tier: str, out: Path, *, as_json
     need_extra()
     if artifact is not None and tier != "fast":
         raise Misconfigured.at("command line", "--artifact", str(artifact), "with --tier fast alone")
-    figures = _report(data, artifact, tier, out, Bar(4))
+    figures = _report(data, artifact, tier, out, Bar(5 if tier == "fast" else 4))
     print(json.dumps(figures, ensure_ascii=False) if as_json else _table(figures))  # noqa: T201  # the command's output
     return 0
 
@@ -84,14 +85,18 @@ def _report(data: Path, artifact: Path | None, tier: str, out: Path, bar: Bar) -
     from models.classifier import Classifier
     from models.training.data import load
     from models.training.evaluate import MEASURING
-    from models.training.report import groups_of, page, scores_by_head
+    from models.training.report import crossed_again, groups_of, page, scores_by_head
 
-    examples = [example for example in load(data) if example.part in MEASURING]
+    everything = load(data)
+    examples = [example for example in everything if example.part in MEASURING]
     bar.step(f"{len(examples):,} texts to measure on")
     classifier: Any = Classifier(artifact) if tier == "fast" else tier_of(tier)
     labelled = _labelled(classifier, [example.text for example in examples])
     bar.step(f"labelled by the {tier} tier")
     groups = groups_of(examples, labelled)
+    if tier == "fast":
+        groups += crossed_again(everything)
+        bar.step("data/triage cross-validated for the plots")
     card = getattr(classifier, "card", None)
     crossed = card.scores.get("cross_validated", {}) if card is not None else {}
     learning = _learning(data, artifact) if tier == "fast" else None

@@ -263,7 +263,8 @@ correction is about. A challenger takes over only where it is better on correcti
 <div><table class="second"><thead><tr><th>corrections</th><th>accuracy</th><th>macro-recall</th><th>head</th></tr></thead>
 <tbody>{rows}</tbody></table></div></div>
 <h3>Poisoned corrections</h3><div class="wide"><table class="second"><thead><tr><th>labels</th><th>honest before</th>
-<th>poisoned</th><th>accuracy before</th><th>after</th><th>promotions</th></tr></thead><tbody>{poison}</tbody></table></div></section>"""
+<th>poisoned</th><th>accuracy before</th><th>after</th><th>promotions</th></tr></thead>
+<tbody>{poison}</tbody></table></div></section>"""
 
 
 # -- the page -------------------------------------------------------------------------------------------------------

@@ -89,7 +89,14 @@ def test_groups_are_made_of_what_a_tier_says_by_set_and_language() -> None:
 
 def test_the_page_stands_by_itself_and_is_the_same_each_time() -> None:
     made = [
-        page("Zuruf & co", {"version": "abc"}, [a_group()], {"triage": {"triage": {"texts": 5, "accuracy": 0.5}}}, {}, LEARNING)
+        page(
+            "Zuruf & co",
+            {"version": "abc"},
+            [a_group()],
+            {"triage": {"triage": {"texts": 5, "accuracy": 0.5}}},
+            {},
+            LEARNING,
+        )
         for _ in range(2)
     ]
     assert made[0] == made[1]
