@@ -42,7 +42,10 @@ TEXT_MAX: Final = 600
 
 # Cleaning shortens a text at most by what links, names and repeats take; see models.text.
 _RAW_MAX: Final = 4 * TEXT_MAX
-_START, _END = 0, 2
+_START, _PAD, _END = 0, 1, 2
+
+RUN_MAX: Final = 16
+"""Texts of one run, of about the same length: the matrices are read once for all. More than 16 gained nothing."""
 
 _LINK: Final = re.compile(r"https?://\S*|\bwww\.\S+|\bhttps?\b", re.IGNORECASE)
 _USER: Final = re.compile(r"@\w+")
@@ -144,9 +147,11 @@ class DeepClassifier:
     def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Return the calibrated logits of raw texts, shape (n, COLUMNS), columns in the order of HEADS, and the vectors."""
         logits, vectors = np.empty((len(texts), COLUMNS), np.float32), np.empty((len(texts), WIDTH), np.float32)
-        for at, ids in enumerate(self.ids(texts)):
-            # One at a time: activations are quantised by their range, and a neighbour would widen it.
-            logits[at : at + 1], vectors[at : at + 1] = self._session.run(None, {"ids": np.array([ids], np.int64)})
+        rows = self.ids(texts)
+        order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+        for start in range(0, len(order), RUN_MAX):
+            places = order[start : start + RUN_MAX]
+            logits[places], vectors[places] = self._session.run(None, {"ids": _padded([rows[at] for at in places])})
         return logits, vectors
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -199,6 +204,14 @@ def _open(folder: Path, card: DeepCard) -> ort.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     graph = b"".join([_checked(folder, part) for part in card.parts])
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _padded(rows: Sequence[list[int]]) -> NDArray[np.int64]:
+    """Return rows of ids as one array, shape (n, length of the longest)."""
+    out = np.full((len(rows), max(map(len, rows))), _PAD, np.int64)
+    for place, row in enumerate(rows):
+        out[place, : len(row)] = row
+    return out
 
 
 def _label(

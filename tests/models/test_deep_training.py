@@ -134,7 +134,9 @@ def some_weights() -> graph.Weights:
             f"{name}_bias": some(3 * WIDTH if name == "qkv" else INNER if name == "up" else WIDTH)
             for name in list(layer)
         }
-        layer |= {"up_wide": np.array([3]), "down_wide": np.array([0, 9])}
+        for name in ("qkv", "out", "up", "down"):
+            layer |= {f"{name}_low": np.full(len(layer[name]), -6.0), f"{name}_high": np.full(len(layer[name]), 6.0)}
+            layer[f"{name}_wide"] = np.array([0, 9] if name in ("up", "down") else [], np.int64)
         layers.append(layer)
     return graph.Weights(
         heads=4,

