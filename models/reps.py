@@ -152,6 +152,14 @@ def kind_of(kinds: Iterable[WorkKind], platform: str, visibility: str) -> WorkKi
     return ANY_WORK
 
 
+def targets_of(teams: Iterable[Team]) -> dict[str, str]:
+    """Return whom work may be handed to together -> name: each team, department and site, in this order."""
+    told = tuple(teams)
+    named = {f"team:{team.id}": team.name for team in told}
+    named |= {f"department:{team.department}": team.department for team in told if team.department}
+    return named | {f"site:{team.site}": team.site for team in told if team.site}
+
+
 def groups_of(rep: RepProfile, teams: Mapping[str, Team]) -> frozenset[str]:
     """Return the targets of a transfer that reach a rep, as in ``rep:anna``, ``team:night``, ``site:kiel``."""
     groups = {f"rep:{rep.id}"}

@@ -398,6 +398,14 @@ class Welcome(Struct, frozen=True, gc=False, tag="welcome", omit_defaults=True):
     name: str = ""
     brands: dict[str, str] = {}
     """Brand id -> name."""
+    reps: dict[str, str] = {}
+    """Rep id -> name, of the configuration: whom a case may be handed to."""
+    targets: dict[str, str] = {}
+    """Teams, departments and sites as a transfer names them (``team:night``) -> name."""
+    approves: bool = False
+    """Whether this seat may approve others' answers; supervisors may."""
+    pulls: bool = True
+    """Whether this seat may take of what waits."""
 
 
 class OfferFrame(Struct, frozen=True, gc=False, tag="offer"):

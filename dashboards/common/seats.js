@@ -6,10 +6,12 @@ import { languageName, t, word } from "./i18n.js";
 
 const LANGUAGE = /^[a-z]{2}$/;
 const AGAIN_MS = 3000;
+export const CHIEF = "board"; // Whom a supervisor's token of this machine names.
 
 export class SeatList {
-  constructor({ draw, choose, tokenGiven }) {
-    Object.assign(this, { draw, choose, tokenGiven, seats: null, fault: "", busy: "" });
+  // chief: whether a supervisor may sit down here too.
+  constructor({ draw, choose, tokenGiven, chief = false }) {
+    Object.assign(this, { draw, choose, tokenGiven, chief, seats: null, fault: "", busy: "" });
   }
 
   async load() {
@@ -55,7 +57,7 @@ export class SeatList {
     return [...grouped(this.seats).values()].map(
       (some) => html`<section>
         <h3>${some[0].tenant_name}</h3>
-        <ul>${some.map((seat) => this.seat(seat))}</ul>
+        <ul>${some.map((seat) => this.seat(seat))}${this.chief ? this.seat(chiefOf(some[0])) : nothing}</ul>
       </section>`,
     );
   }
@@ -80,6 +82,8 @@ export class SeatList {
       <input type="password" autocomplete="off" @keydown=${give} /></label>`;
   }
 }
+
+const chiefOf = ({ tenant, tenant_name }) => ({ tenant, tenant_name, rep_id: CHIEF, name: t("chief"), skills: [], free: true });
 
 // "lang:de", "subject:billing", or the bare word.
 const skill = (whole) => {

@@ -31,6 +31,7 @@ from models.brands import Tenant, rep_of
 from models.errors import BadEvent, Misconfigured
 from models.pages import Page
 from models.records import DeskDown, DeskUp, GatewayBeat, Resync
+from models.reps import targets_of
 from models.wire import (
     SUBPROTOCOL,
     VERSION,
@@ -288,6 +289,10 @@ class Gateway:
             role=claims.role,
             name=rep.name if rep else "",
             brands=_brands(tenant, claims),
+            reps={one.id: one.name for one in tenant.reps},
+            targets=targets_of(tenant.teams),
+            approves=claims.role == "supervisor" or (rep is not None and rep.approves),
+            pulls=rep is None or rep.pulls,
         )
 
     # -- a conversation

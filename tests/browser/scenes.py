@@ -18,6 +18,12 @@ SEATS = [
     {"rep_id": "jonas", "name": "Jonas Adeyemi", "skills": ["en", "fr", "outage"], "free": True},
     {"rep_id": "elif", "name": "Elif Yıldız", "skills": ["tr", "de"], "free": False},
 ]
+TARGETS = {
+    "team:night": "Nachtdienst",
+    "team:bills": "Rechnungen",
+    "department:service": "service",
+    "site:kiel": "Kiel",
+}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from websockets.http11 import Request, Response
 
 from dashboards.pages import load
 from models import wire
-from models.cases import Entry
+from models.cases import OPEN, WAITING, Entry
 from models.incidents import IncidentLine
 from tests.browser import scenes
 
@@ -47,6 +47,7 @@ class StandIn:
         self.epoch, self.seq = 7, 0
         self.ring: list[tuple[int, bytes]] = []
         self.cases: dict[str, wire.CaseView] = {}
+        self.others: dict[str, wire.CaseView] = {}
         self.presence = "available"
         self.desks: set[ServerConnection] = set()
         self.chats: dict[str, list[wire.ChatLine]] = {}
@@ -58,6 +59,7 @@ class StandIn:
         self.board_brands = tuple(scenes.BRANDS)
         self.incidents: dict[str, tuple[IncidentLine, ...]] = {}
         """Of each brand's frames."""
+        self.approves = False
         self.chat_refuses = ""
         self.no_chat = False
         self.close_hello = 0
@@ -129,7 +131,8 @@ class StandIn:
 
     def _api(self, path: str, headers: Headers) -> Response:
         self.tokens += path.endswith("token")
-        answer: object = {"token": f"stand-in-{self.tokens}"}
+        kind = "chief" if path == "/api/board-token" else "in"
+        answer: object = {"token": f"stand-{kind}-{self.tokens}"}
         if path == "/api/seats":
             answer = [{"tenant": TENANT, "tenant_name": "Nordlicht Gruppe", **seat} for seat in scenes.SEATS]
         elif path == "/api/chat/brands":
@@ -150,7 +153,8 @@ class StandIn:
             return await socket.close(self.close_hello or 4401)
         board = socket.request.path == "/board"
         resumed = not board and hello.resume is not None and self._replayable(hello.resume)
-        await socket.send(_json(self._welcome(resumed, "supervisor" if board else "rep")), text=True)
+        role = "supervisor" if board or hello.token.startswith("stand-chief") else "rep"
+        await socket.send(_json(self._welcome(resumed, role)), text=True)
         if board:
             return await self._board(socket)
         if hello.resume is not None and resumed:
@@ -167,9 +171,21 @@ class StandIn:
             self.desks.discard(socket)
 
     def _welcome(self, resumed: bool, role: str) -> wire.Welcome:
-        name = scenes.SEATS[0]["name"]
+        chief = role == "supervisor"
         return wire.Welcome(
-            1, "conn-1", now_ms(), resumed, 15.0, TENANT, "mara", role, name=str(name), brands=dict(scenes.BRANDS)
+            1,
+            "conn-1",
+            now_ms(),
+            resumed,
+            15.0,
+            TENANT,
+            "board" if chief else "mara",
+            role,
+            name="" if chief else str(scenes.SEATS[0]["name"]),
+            brands=dict(scenes.BRANDS),
+            reps={str(seat["rep_id"]): str(seat["name"]) for seat in scenes.SEATS},
+            targets=dict(scenes.TARGETS),
+            approves=chief or self.approves,
         )
 
     def _replayable(self, point: wire.ResumePoint) -> bool:
@@ -192,10 +208,10 @@ class StandIn:
             )
             await socket.send(_json(snapshot), text=True)
 
-    async def sequenced(self, kind: type[msgspec.Struct], **fields: object) -> None:
+    async def sequenced(self, frame_type: type[msgspec.Struct], /, **fields: object) -> None:
         """Send a frame with the next number to every desk."""
         self.seq += 1
-        frame = _json(kind(epoch=self.epoch, seq=self.seq, ts=now_ms(), **fields))
+        frame = _json(frame_type(epoch=self.epoch, seq=self.seq, ts=now_ms(), **fields))
         self.ring = [*self.ring, (self.seq, frame)][-50:]
         for socket in list(self.desks):
             await socket.send(frame, text=True)
@@ -208,25 +224,64 @@ class StandIn:
         if isinstance(frame, wire.SupIncidentCases):
             shown = wire.IncidentCases(frame.id, frame.incident_id, scenes.briefs(now_ms()), 500)
             await socket.send(_json(shown), text=True)
+        if isinstance(frame, wire.ListThem) and error is None:
+            return await socket.send(_json(self._listed(frame)), text=True)
         await socket.send(_json(wire.Result(frame.id, error is None, error)), text=True)
+        if isinstance(frame, wire.ViewCase) and frame.on and frame.case_id in self.others:
+            await socket.send(_json(wire.Shown(self.others[frame.case_id])), text=True)
         if error is None and not isinstance(frame, wire.IncidentFrame):
             await self._done(frame)
 
-    async def _done(
-        self, frame: wire.Presence | wire.AcceptOffer | wire.RejectOffer | wire.SendReply | wire.Close
-    ) -> None:
-        if isinstance(frame, wire.Presence):
-            self.presence = frame.state
-            return await self.sequenced(wire.PresenceFrame, state=frame.state)
+    def _listed(self, frame: wire.ListThem) -> wire.Listed:
+        states = {"waiting": WAITING, "approval": {"awaiting_approval"}, "all": OPEN}[frame.what]
+        views = [view for view in (*self.others.values(), *self.cases.values()) if view.state in states]
+        lines = tuple(_brief(view) for view in sorted(views, key=lambda view: view.due_at))
+        return wire.Listed(frame.id, frame.what, lines[:50], len(lines))
+
+    async def _done(self, frame: wire.ClientFrame) -> None:
+        match frame:
+            case wire.Presence():
+                await self._presence(frame)
+            case wire.AcceptOffer() | wire.ResumeCase():
+                view = self.cases[frame.case_id]
+                await self._hold(replace(view, state="working", version=view.version + 1, offer="", until=0))
+            case wire.HoldCase():
+                view = self.cases[frame.case_id]
+                await self._hold(replace(view, state="held", version=view.version + 1, until=frame.until))
+            case wire.RejectOffer():
+                await self._give_up(frame.case_id, "rejected")
+            case wire.Close():
+                await self._give_up(frame.case_id, "closed")
+            case wire.TransferCase():
+                await self._give_up(frame.case_id, "transferred")
+            case wire.PullCase() | wire.SupTake():
+                await self._take(frame)
+            case wire.RelabelCase():
+                await self._relabel(frame)
+            case wire.SendReply():
+                await self._publish(self.cases[frame.case_id], frame)
+            case _:
+                pass  # It has its result; what follows is told by the test.
+
+    async def _presence(self, frame: wire.Presence) -> None:
+        if frame.when_done:
+            return await self.sequenced(wire.PresenceFrame, state="busy", next=frame.state)
+        self.presence = frame.state
+        await self.sequenced(wire.PresenceFrame, state=frame.state)
+
+    async def _give_up(self, case_id: str, reason: str) -> None:
+        view = self.cases.pop(case_id)
+        await self.sequenced(wire.Revoke, case_id=case_id, version=view.version + 1, reason=reason)
+
+    async def _take(self, frame: wire.PullCase | wire.SupTake) -> None:
+        view = self.others.pop(frame.case_id or next(iter(self.others)))
+        await self._hold(replace(view, state="working", version=view.version + 1, rep_id="mara"))
+
+    async def _relabel(self, frame: wire.RelabelCase) -> None:
         view = self.cases[frame.case_id]
-        if isinstance(frame, wire.AcceptOffer):
-            await self._hold(replace(view, state="working", version=view.version + 1, offer="", expires_at=0))
-        elif isinstance(frame, wire.RejectOffer | wire.Close):
-            del self.cases[frame.case_id]
-            reason = "rejected" if isinstance(frame, wire.RejectOffer) else "closed"
-            await self.sequenced(wire.Revoke, case_id=frame.case_id, version=view.version + 1, reason=reason)
-        else:
-            await self._publish(view, frame)
+        changed = {name: value for name, value in frame.labels.items() if name in ("subject", "category", "sentiment")}
+        labels = replace(view.labels, unsure=(), **changed)
+        await self._hold(replace(view, version=view.version + 1, labels=labels))
 
     async def _hold(self, view: wire.CaseView) -> None:
         self.cases[view.case_id] = view
@@ -268,6 +323,19 @@ class StandIn:
         self.cases[case_id] = view
         fields = {"case_id": case_id, "version": view.version, "due_at": view.due_at, "triage": view.triage}
         self.do(self.sequenced(wire.Message, entry=entry, **fields))
+
+    def frame(self, frame: type[msgspec.Struct], **fields: object) -> None:
+        """Send a frame with the next number."""
+        self.do(self.sequenced(frame, **fields))
+
+    def aside(self, frame: msgspec.Struct) -> None:
+        """Send a frame without a number to every desk."""
+
+        async def send() -> None:
+            for socket in list(self.desks):
+                await socket.send(_json(frame), text=True)
+
+        self.do(send())
 
     def skip(self) -> None:
         """Lose one number on the way to the desk, as a fault would; the ring has it."""
@@ -367,6 +435,17 @@ class StandIn:
                     await socket.send(_json(wire.ChatReceived(frame.id)), text=True)
         finally:
             self.chatting.discard(socket)
+
+
+def _brief(view: wire.CaseView) -> wire.CaseBrief:
+    same = ("case_id", "brand_id", "platform", "state", "version", "triage", "received_at", "due_at", "rep_id", "target")
+    return wire.CaseBrief(
+        **{name: getattr(view, name) for name in same},
+        author=view.author.handle or view.author.name,
+        excerpt=view.thread[-1].text[:140],
+        language=view.labels.language,
+        subject=view.labels.subject,
+    )
 
 
 def _json(value: object) -> bytes:

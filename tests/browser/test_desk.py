@@ -229,7 +229,7 @@ def test_a_case_is_closed_with_a_note_after_a_question(open_page: Open, gateway:
     page = sit_down(open_page)
 
     page.keyboard.press("c")
-    expect(page.get_by_role("dialog", name="Close without a further answer?")).to_be_visible()
+    expect(page.get_by_role("group", name="Close without a further answer?")).to_be_visible()
     page.keyboard.type("duplicate")
     page.keyboard.press("Enter")
 
