@@ -67,5 +67,5 @@ export function labelForm(view, open, actions) {
   return html`<div class="label-form">${Object.keys(VALUES).map(row)}
     <p class="dim">${t("labels.lead")}</p>
     <p class="ends"><button class="btn small" @click=${() => actions.relabel(true)}>${t("labels.right")}<kbd class="wide">Ctrl ↵</kbd></button>
-      <button class="btn small primary" ?disabled=${!changed} @click=${() => actions.relabel(false)}>${t("labels.save", { n: changed })}<kbd class="wide">↵</kbd></button></p></div>`;
+      <button class="btn small primary" ?disabled=${!changed} @click=${() => actions.relabel(false)}>${changed ? t("labels.save", { n: changed }) : t("labels.save.none")}<kbd class="wide">↵</kbd></button></p></div>`;
 }

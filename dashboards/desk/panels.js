@@ -3,7 +3,6 @@ import { html, nothing } from "../vendor/lit-html-3.3.3/lit-html.js";
 import { repeat } from "../vendor/lit-html-3.3.3/directives/repeat.js";
 import { now } from "../common/clock.js";
 import { clockTime, dayTime, t, word } from "../common/i18n.js";
-import { initials } from "../common/seats.js";
 
 const MINUTE_MS = 60_000;
 const HOLD_MAX_MS = 7 * 86_400_000;
@@ -83,12 +82,14 @@ function handOn(ui, open, actions) {
   const all = targets(ui.welcome, ui.welcome?.subject, { repsOnly });
   const chosen = all.find((one) => one.to === open.to);
   const go = () => open.to && actions.handOn(open.to, (open.note ?? "").trim());
+  const label = t(repsOnly ? "assign.to" : "transfer.to");
+  const picked = picker(all, open, actions, label, t(repsOnly ? "assign.hint" : "transfer.hint"));
   return html`<div class="asked wide-first">
-    ${picker(all, open, actions, t(repsOnly ? "assign.to" : "transfer.to"), t(repsOnly ? "assign.hint" : "transfer.hint"))}
+    ${picked.field}
     <label class="grown">${t(repsOnly ? "assign.note" : "transfer.note")}<input class="note" type="text" maxlength=${repsOnly ? 500 : 2000} .value=${open.note ?? ""}
       @input=${(event) => actions.inPanel({ note: event.target.value })} @keydown=${(event) => event.key === "Enter" && !event.isComposing && go()} /></label>
     <button class="btn primary" ?disabled=${!chosen} @click=${go}>${t(repsOnly ? "assign.do" : "transfer.do")}<kbd class="wide">↵</kbd></button>
-  </div>`;
+  </div>${chosen ? nothing : offered(picked, label)}`;
 }
 
 // A field that narrows a list: type, arrow, Enter.
@@ -103,24 +104,25 @@ function picker(all, open, actions, label, hint) {
     const last = listed(); // What is listed by now: keys are faster than the page is drawn.
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
-      actions.inPanel({ at: Math.min(last.length - 1, Math.max(0, (open.at ?? 0) + (event.key === "ArrowDown" ? 1 : -1))) });
+      const next = (open.at ?? 0) + (event.key === "ArrowDown" ? 1 : -1);
+      actions.inPanel({ at: Math.max(0, Math.min(last.length - 1, next)) });
     } else if (event.key === "Enter" && open.to) toNote(event);
     else if (event.key === "Enter" && last.length) {
       event.preventDefault();
       choose(last[Math.min(open.at ?? 0, last.length - 1)]);
     }
   };
-  return html`<div class="picker">
-    <label>${label}<input type="text" data-first role="combobox" aria-expanded=${!chosen} aria-controls="found" aria-autocomplete="list" autocomplete="off"
+  return { all: chosen ? [] : some, at, chosen, choose, field: html`<label>${label}<input type="text" data-first role="combobox" aria-expanded=${!chosen} aria-controls="found" aria-autocomplete="list" autocomplete="off"
       aria-activedescendant=${chosen || !some.length ? nothing : `found-${at}`} placeholder=${hint} .value=${chosen ? chosen.name : (open.query ?? "")}
-      @input=${(event) => actions.inPanel({ query: event.target.value, to: "", at: 0 })} @keydown=${keyed} /></label>
-    ${chosen ? nothing : html`<ul id="found" role="listbox" aria-label=${label}>
-      ${repeat(some, (one) => one.to, (one, index) => html`<li id="found-${index}" role="option" aria-selected=${index === at} @click=${() => choose(one)}>
-        <span class="avatar" aria-hidden="true">${one.kind === "rep" ? initials(one.name) : ""}</span><span>${one.name}</span><span class="dim">${one.kind === "rep" ? "" : t(`target.${one.kind}`)}</span></li>`)}
-      ${some.length ? nothing : html`<li class="dim none">${t("transfer.nobody")}</li>`}
-    </ul>`}
-  </div>`;
+      @input=${(event) => actions.inPanel({ query: event.target.value, to: "", at: 0 })} @keydown=${keyed} /></label>` };
 }
+
+// Whom the field has found, in a line below it: nothing is covered.
+const offered = ({ all, at, chosen, choose }, label) => html`<ul id="found" role="listbox" aria-label=${label}>
+  ${repeat(all, (one) => one.to, (one, index) => html`<li id="found-${index}" class="btn small" role="option" aria-selected=${index === at} @click=${() => choose(one)}>
+    ${one.name}${one.kind === "rep" ? nothing : html`<span class="dim">${t(`target.${one.kind}`)}</span>`}</li>`)}
+  ${all.length || chosen ? nothing : html`<li class="dim">${t("transfer.nobody")}</li>`}
+</ul>`;
 
 const toNote = (event) => {
   event.preventDefault();
@@ -144,8 +146,9 @@ function noted(ui, open, actions) {
 // -- a supervisor's -------------------------------------------------------------------------------------------------
 
 function priority(ui, open, actions) {
+  const first = TRIAGES.findIndex((triage) => triage !== open.now);
   return html`<div class="choices">${TRIAGES.map(
-      (triage, number) => html`<button class="btn" data-key=${number + 1} ?data-first=${number === 0} ?disabled=${triage === open.now} @click=${() => actions.prioritise(triage)}>
+      (triage, number) => html`<button class="btn" data-key=${number + 1} ?data-first=${number === first} ?disabled=${triage === open.now} @click=${() => actions.prioritise(triage)}>
         <kbd class="wide">${number + 1}</kbd><span class="chip ${triage}">${word("triage", triage)}</span></button>`,
     )}</div>
     <div class="asked"><label class="grown">${t("priority.note")}<input class="note" type="text" maxlength="500" .value=${open.note ?? ""} @input=${(event) => actions.inPanel({ note: event.target.value })} /></label></div>`;

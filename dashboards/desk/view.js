@@ -183,10 +183,15 @@ function detail(ui, { view, held, reason }, actions) {
   </article>`;
 }
 
-// What was said to the customer and what reps told each other about it, by its time.
+// What was said to the customer, in dispatch's own order, and between it, by time, what reps told each other.
 function lines(view) {
   const notes = (view.notes ?? []).map((note, at) => ({ ...note, note: true, id: `note-${at}-${note.at}` }));
-  return [...(view.thread ?? []), ...notes].sort((a, b) => a.at - b.at);
+  const all = [];
+  for (const entry of view.thread ?? []) {
+    while (notes.length && notes[0].at < entry.at) all.push(notes.shift());
+    all.push(entry);
+  }
+  return [...all, ...notes];
 }
 
 const noteOf = (ui, note) => html`<div class="entry note"><p class="when">${note.to ? t("note.to", { who: nameOfRep(ui, note.by), to: nameOfTarget(ui, note.to) }) : nameOfRep(ui, note.by)}<time>${dayTime(note.at, now())}</time></p>${note.text ? html`<p>${note.text}</p>` : nothing}</div>`;
@@ -264,7 +269,7 @@ function foot(ui, view, held, reason, may, actions) {
     : may.has("approve") ? approval(ui, view, busy, actions)
       : may.has("reply") ? composer(ui, view, busy, may, actions)
         : html`<div class="state-bar"><p class="over">${stateWords(ui, view, held, reason)}</p>${buttons(ui, view, may, busy, actions, "btn")}</div>`;
-  return html`<footer class="foot">${others(ui, view)}${panel(ui, view, actions)}${main}</footer>`;
+  return html`<footer class="foot">${panel(ui, view, actions)}${others(ui, view)}${main}</footer>`;
 }
 
 function stateWords(ui, view, held, reason) {

@@ -165,10 +165,15 @@ class StandIn:
             await self._snapshot(socket)
         self.desks.add(socket)
         try:
-            async for data in socket:
-                await self._command(socket, msgspec.json.decode(data, type=wire.ClientFrame))
+            await self._obey(socket)
+        except ConnectionClosed:
+            pass  # The page has gone; what it said last needs no answer.
         finally:
             self.desks.discard(socket)
+
+    async def _obey(self, socket: ServerConnection) -> None:
+        async for data in socket:
+            await self._command(socket, msgspec.json.decode(data, type=wire.ClientFrame))
 
     def _welcome(self, resumed: bool, role: str) -> wire.Welcome:
         chief = role == "supervisor"
