@@ -196,7 +196,8 @@ def _add_classifier(commands: Any) -> None:
     learned.add_argument("--json", action="store_true", help="as JSON, for scripts")
     train = _add(commands, "train", _train, "train the classifier; needs the extra `train`")
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artifact goes")
-    train.add_argument("--free-only", action="store_true", help="leave out texts under non-commercial licences")
+    train.add_argument("--with-nc", action="store_true", help="learn from non-commercial sets too; not to be shipped")
+    train.add_argument("--soft", type=Path, metavar="FILE", help="vectors of a deep encoder; left out: do without")
     evaluate = _add(commands, "evaluate", _evaluate, "measure a classifier on texts that it was not trained on")
     evaluate.add_argument("--artifact", type=Path, metavar="FOLDER", help="left out: the one that ships")
     evaluate.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
@@ -356,7 +357,7 @@ def _learned(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from agents import training
 
-    return training.train(args.data, args.out, free_only=args.free_only)
+    return training.train(args.data, args.out, with_nc=args.with_nc, soft=args.soft)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -47,12 +47,12 @@ class Bar:
         return f"        [{'=' * filled}{' ' * (BAR - filled)}]"
 
 
-def train(data: Path, out: Path, *, free_only: bool) -> int:
+def train(data: Path, out: Path, *, with_nc: bool, soft: Path | None = None) -> int:
     """Train the fast classifier, write it with its cards and a report; return the exit status."""
     from models.training import train as run
 
     bar = Bar(len(HEADS) + 6)
-    run(data, out, bar.step, free_only=free_only)
+    run(data, out, bar.step, with_nc=with_nc, soft=soft)
     _report(data, out, "fast", out / REPORT, bar)
     return 0
 

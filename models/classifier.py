@@ -65,6 +65,8 @@ class Card(Struct, frozen=True):
     """Accuracy that the labels at or above the threshold reached where it was chosen, 0..1."""
     sources: list[dict[str, str]]
     scores: dict[str, Any]
+    lifted: bool = False
+    """Whether a deep encoder taught it."""
 
 
 class Classifier:

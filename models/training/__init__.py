@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from models.classifier import Card
 
 
-def train(data: Path, out: Path, progress: Callable[[str], None], *, free_only: bool = False) -> "Card":
+def train(
+    data: Path, out: Path, progress: Callable[[str], None], *, with_nc: bool = False, soft: Path | None = None
+) -> "Card":
     """
     Train the fast classifier and write it with its card to a folder.
 
@@ -19,7 +21,8 @@ def train(data: Path, out: Path, progress: Callable[[str], None], *, free_only: 
         data: The folder of the sets, shared/data.
         out: Where fast.onnx, fast.json and fast.md go.
         progress: Is told each step, in a line.
-        free_only: Leave out texts under a licence that forbids commercial use.
+        with_nc: Learn from the sets whose licence forbids commercial use, too; such weights must not be shipped.
+        soft: Vectors of a deep encoder, as ``models.training.soft.write`` makes them; None to do without.
 
     Raises:
         Misconfigured: If a set is missing, or the packages of ``zuruf[train]`` are.
@@ -27,7 +30,7 @@ def train(data: Path, out: Path, progress: Callable[[str], None], *, free_only: 
     need_extra()
     from models.training.run import run
 
-    return run(data, out, progress, free_only=free_only)
+    return run(data, out, progress, with_nc=with_nc, soft=soft)
 
 
 def need_extra() -> None:

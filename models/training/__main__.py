@@ -12,10 +12,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m models.training", description="Train the fast classifier.")
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for fast.onnx, fast.json and fast.md")
-    parser.add_argument("--free-only", action="store_true", help="leave out texts under non-commercial licences")
+    parser.add_argument("--with-nc", action="store_true", help="learn from non-commercial sets too; not to be shipped")
+    parser.add_argument("--soft", type=Path, default=None, help="file of a deep encoder's vectors")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(arguments.data, arguments.out, logging.getLogger("training").info, free_only=arguments.free_only)
+    say = logging.getLogger("training").info
+    train(arguments.data, arguments.out, say, with_nc=arguments.with_nc, soft=arguments.soft)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from models.classifier import CARD_NAME, GRAPH_NAME, HEADS, Card
-from models.training.data import Example, is_bound
+from models.training.data import TRIAGE, Example, is_bound
 
 NAME: Final = "Zuruf fast classifier"
 
@@ -40,6 +40,8 @@ def write(
     targets: Mapping[str, float],
     sources: Sequence[Mapping[str, str]],
     scores: Mapping[str, Any],
+    *,
+    lifted: bool = False,
 ) -> Card:
     """Write the graph and both cards to a folder, the graph last so that no reader finds it without its card."""
     card = Card(
@@ -55,6 +57,7 @@ def write(
         targets=dict(targets),
         sources=[dict(source) for source in sources],
         scores=dict(scores),
+        lifted=lifted,
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / CARD_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=1) + b"\n")
@@ -65,15 +68,17 @@ def write(
 
 def _page(card: Card) -> str:
     parts = [_head(card), _licences(card), _values(card)]
-    parts += [_table(title, scores) for title, scores in card.scores.items()]
+    parts += [_table(title, card.scores[title]) for title in ("cross_validated", "measured") if title in card.scores]
+    parts += [_bias(card.scores["bias"])] if "bias" in card.scores else []
     return "\n".join(parts)
 
 
 def _head(card: Card) -> str:
     return f"""# {card.name}
 
-Labels a post's text. One linear head a label over hashed character 1-5-grams, 2^{card.bits} buckets, all in one
-ONNX graph of {card.size_bytes / 1e6:.1f} MB; the table is fp16, sums are fp32. Made by `zuruf train`.
+Labels a post's text. One linear head a label over hashed character 1-5-grams (2^{card.bits} buckets) and hashed words and
+pairs of words (2^{card.bits - 1}), from code points to calibrated logits in one ONNX graph of
+{card.size_bytes / 1e6:.1f} MB; the table is fp16, sums are fp32. Made by `zuruf train`. {LIFTED if card.lifted else ""}
 
 - SHA-256 `{card.sha256}`
 - input `{card.input}`
@@ -88,17 +93,28 @@ posts most were news and chatter, few called for an answer.
 """
 
 
+LIFTED: Final = (
+    "The directions of a deep encoder's vectors (multilingual-e5-small, MIT) were taught to the n-grams on posts without "
+    "labels and folded into the table; see `models/training/lift.py`."
+)
+
+
 def _licences(card: Card) -> str:
     rows = "\n".join(f"| {s['set']} | {s['texts']} | {s['heads']} | {s['licence']} |" for s in card.sources)
-    bound = sum(int(source["texts"]) for source in card.sources if is_bound(source["licence"]))
-    note = f"\nThe texts of {bound} of these posts are under a licence that forbids commercial use; their labels are ours. "
-    note += "`--free-only` trains without them.\n"
+    bound = [source for source in card.sources if is_bound(source["licence"])]
+    ours = sum(int(source["texts"]) for source in bound if source["set"] == TRIAGE)
+    note = f"""The texts of {ours} posts of data/triage are under a licence that forbids commercial use; their labels are
+our own, and no text is shipped. Other sets under such a licence are only measured with; `--with-nc` trains on them too.
+"""
+    if any(source["set"] != TRIAGE for source in bound):
+        note = "Trained with `--with-nc` on sets whose licence forbids commercial use: these weights must not be shipped.\n"
     return f"""## Trained on
 
 | set | texts | heads | licence of the texts |
 |---|---|---|---|
 {rows}
-{note if bound else ""}"""
+
+{note}"""
 
 
 def _values(card: Card) -> str:
@@ -127,3 +143,21 @@ def _table(title: str, scores: Mapping[str, Any]) -> str:
         ]
         lines.append("")
     return "\n".join(lines)
+
+
+def _bias(found: Mapping[str, Any]) -> str:
+    """Return what changes with the name and the dialect of who writes; see ``models.training.bias``."""
+    rows = {"names": found["names"], **found["dialects"]}
+    lines = [
+        "## Who writes",
+        "",
+        "Share of posts whose label changes with the name in them (21 names of seven origins), or with the dialect that they",
+        "are written in (four sentences each: an example, not a measure); the last column is what toxicity gains in probability.",
+        "",
+        f"| {' | '.join(['changed', *HEADS, 'toxicity'])} |",
+        "|---" * (len(HEADS) + 2) + "|",
+    ]
+    for name, row in rows.items():
+        gain = row.get("toxic gain", row.get("toxic spread", 0.0))
+        lines.append(f"| {name} | {' | '.join(f'{row[head]:g}' for head in HEADS)} | {gain:+.3f} |")
+    return "\n".join([*lines, ""])

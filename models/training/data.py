@@ -1,9 +1,9 @@
 """
 The sets that the classifier learns from, and those that it is only measured on.
 
-A set whose licence forbids commercial use is never trained on. data/triage is our own work: its labels and
-760 + 1,220 of its posts are ours, 3,000 real posts keep the licences of the sets that they were taken from,
-and ``Example.licence`` names them, so that the card can say so and ``free_only`` can leave them out.
+A set whose licence forbids commercial use is trained on only where ``with_nc`` asks for it, and such weights do not ship.
+data/triage is our own work and is always trained on, whole: its labels and 760 + 1,220 of its posts are ours, 3,000 real
+posts keep the licences of the sets that they were taken from; ``Example.licence`` names them, so that the card can say so.
 """
 
 import csv
@@ -60,6 +60,8 @@ class Source(Struct, frozen=True):
     read: Callable[[Row], dict[str, str]]
     language: str = ""
     """Of all rows; empty where a column ``lang`` says it."""
+    learnt: str = "train"
+    """The part that is trained on, where a set has but one and calls it otherwise."""
 
 
 def _sentiment(column: str = "sentiment") -> Callable[[Row], dict[str, str]]:
@@ -97,7 +99,8 @@ SOURCES: Final = (
     ),
     Source("tweeteval_hate", "Twitter terms", ("train", "val", "test"), _toxic("hate", "hate"), language="en"),
     Source("davidson_hate", "MIT", ("train",), _toxic("label", "hate", "offensive"), language="en"),
-    Source("twitter_us_airline", "CC BY-NC-SA 4.0", ("dev", "test"), _sentiment(), language="en"),
+    Source("twitter_us_airline", "CC BY-NC-SA 4.0", ("train", "dev", "test"), _sentiment(), language="en"),
+    Source("germeval2017", "CC BY-NC 2.0 (organisers' script)", ("dev",), _sentiment(), language="de", learnt="dev"),
     Source("hatecheck_multilingual", "CC BY 4.0", ("test",), _toxic("label", "hateful")),
 )
 
@@ -115,37 +118,39 @@ def is_bound(licence: str) -> bool:
     return "NC" in licence
 
 
-def load(data: Path) -> list[Example]:
+def load(data: Path, *, with_nc: bool = False) -> list[Example]:
     """
     Read all sets, in a fixed order, train and measuring parts alike.
 
-    No text of a training part is also in a measuring part of any set, nor twice in the training parts of sets
-    with the same labels; posts of data/triage are in no other set's training part.
+    No text of a training part, nor one that is nearly it, is also in a measuring part of any set, nor twice in the training
+    parts of sets with the same labels; posts of data/triage are in no other set's training part.
+
+    Args:
+        data: The folder of the sets, shared/data.
+        with_nc: Train on the sets whose licence forbids commercial use, too.
 
     Raises:
         Misconfigured: If a set is missing.
     """
     triage = read_triage(data)
     others = [example for source in SOURCES for example in read_source(data, source)]
-    held = {key(example.text) for example in others if example.part != "train"}
-    ours = {key(example.text) for example in triage}
-    kept = [example if key(example.text) not in held else _measured(example) for example in triage]
+    held = {each for example in others if example.part != "train" for each in near_keys(example.text)}
+    ours = {each for example in triage for each in near_keys(example.text)}
+    kept = [replace(e, part="held") if held.intersection(near_keys(e.text)) else e for e in triage]
     seen: set[tuple[str, ...]] = set()
     for example in others:
-        text = key(example.text)
+        keys = near_keys(example.text)
         # A single word may be a word of five languages: there each keeps its own row.
-        mark = (text, example.labels.get("language", ""), *sorted(example.labels))
+        mark = (keys[0], example.labels.get("language", ""), *sorted(example.labels))
         if example.part == "train":
-            if mark in seen or text in ours or (text in held and example.source != LINGUA):
+            known = keys[1:] if example.source == LINGUA else keys
+            if mark in seen or ours.intersection(keys) or held.intersection(known):
+                continue
+            if is_bound(example.licence) and not with_nc:
                 continue
             seen.add(mark)
         kept.append(example)
     return kept
-
-
-def _measured(example: Example) -> Example:
-    """Return the post marked as in a measuring part of another set: scored by cross-validation, never trained on."""
-    return replace(example, part="held")
 
 
 _PLACEHOLDERS: Final = re.compile(r"@user|<url>")
@@ -157,17 +162,34 @@ def key(text: str) -> str:
     return _NOT_LETTERS.sub("", _PLACEHOLDERS.sub(" ", text)) or text
 
 
+NEAR_LETTERS: Final = 50
+"""As many equal letters at the beginning or the end make two longer texts nearly one: copies with another link, answer or end."""
+
+
+def near_keys(text: str) -> tuple[str, ...]:
+    """Return what a text shares with each that is the same or nearly the same; the first is its ``key``."""
+    whole = key(text)
+    if len(whole) < NEAR_LETTERS + 10:  # Of a short text, the half is too little to be known by.
+        return (whole,)
+    return whole, f"<{whole[:NEAR_LETTERS]}", f">{whole[-NEAR_LETTERS:]}"
+
+
 def read_triage(data: Path) -> list[Example]:
     """Read data/triage, sorted by id, each with its fold."""
-    rows: list[dict[str, str]] = []
-    for name in ("posts.jsonl", "written_2.jsonl"):
-        rows += [json.loads(line) for line in _text(data / TRIAGE / name).splitlines()]
-    rows.sort(key=lambda row: row["id"])
+    rows = triage_rows(data)
     blocks: dict[str, list[str]] = {}
     for row in rows:
         blocks.setdefault(_prefix(row["id"]), []).append(row["id"])
     fold = {id_: place * FOLDS // len(ids) for ids in blocks.values() for place, id_ in enumerate(ids)}
     return [_triage_example(row, fold[row["id"]]) for row in rows]
+
+
+def triage_rows(data: Path) -> list[dict[str, str]]:
+    """Return the posts of data/triage as their files have them, sorted by id."""
+    rows: list[dict[str, str]] = []
+    for name in ("posts.jsonl", "written_2.jsonl"):
+        rows += [json.loads(line) for line in _text(data / TRIAGE / name).splitlines()]
+    return sorted(rows, key=lambda row: row["id"])
 
 
 def _prefix(post_id: str) -> str:
@@ -194,17 +216,22 @@ def read_source(data: Path, source: Source) -> list[Example]:
     """Read the parts of a set that our labels say something about."""
     out = []
     for part in source.parts:
-        for row in csv.DictReader(io.StringIO(_text(data / source.name / f"{part}.csv"), newline="")):
+        for row in read_rows(data, source.name, part):
             labels = source.read(row)
             if not labels or not row["text"].strip():
                 continue
             language = source.language or row["lang"]
-            text = normalise(_escapes(row["text"]))
-            name = _part(source.name, part, text)
+            text = normalise(escapes(row["text"]))
+            name = _part(source.name, "train" if part == source.learnt else part, text)
             if name == "train" and "language" in labels:
                 text = _dressed(text)
             out.append(Example(text, labels, source.name, language, source.licence, name))
     return out
+
+
+def read_rows(data: Path, name: str, part: str) -> list[dict[str, str]]:
+    """Return the rows of a part of a set, as its file has them."""
+    return list(csv.DictReader(io.StringIO(_text(data / name / f"{part}.csv"), newline="")))
 
 
 def _dressed(text: str) -> str:
@@ -213,11 +240,12 @@ def _dressed(text: str) -> str:
 
     Sentences of newspapers have neither: without this, ``@user`` would speak for the languages of tweets.
     """
-    kind = _digest(text)[1] % 6
+    kind = digest(text)[1] % 6
     return f"@user {text}" if kind == 0 else f"{text} <url>" if kind == 1 else text
 
 
-def _digest(text: str) -> bytes:
+def digest(text: str) -> bytes:
+    """Return sixteen bytes that stand for a text: what is chosen by them is chosen alike everywhere."""
     return hashlib.md5(text.encode(), usedforsecurity=False).digest()
 
 
@@ -228,13 +256,13 @@ _SPLIT: Final = frozenset({LINGUA, "germeval2018_offensive", "germeval2021_toxic
 def _part(name: str, part: str, text: str) -> str:
     if name not in _SPLIT or part not in ("train", "all"):
         return part
-    return "dev" if _digest(text)[0] < 26 else "train"
+    return "dev" if digest(text)[0] < 26 else "train"
 
 
 _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
-def _escapes(text: str) -> str:
+def escapes(text: str) -> str:
     """Resolve escapes such as backslash u00e4 that some sets hold as letters."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text) if "\\u" in text else text
 

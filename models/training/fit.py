@@ -1,6 +1,6 @@
 """One linear head a label, over the same hashed n-grams."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.classifier import HEADS
 from models.training.data import FOLDS, TRIAGE, Example
 from models.training.features import Floats
+from models.training.lift import HEADS_LIFTED, Lift
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -77,11 +78,13 @@ def fit(head: str, features: "csr_matrix", examples: Sequence[Example]) -> Linea
     if missing:
         raise ValueError(f"{head}: no text with {', '.join(missing)}")
     machine = LinearSVC(C=plan.strength, class_weight="balanced" if plan.balanced else None, random_state=SEED)
-    machine.fit(features, labels, sample_weight=_sample_weights(examples, plan.weights))
+    machine.fit(features, labels, sample_weight=sample_weights(examples, head))
     return Linear(np.asarray(machine.coef_.T, np.float64), np.asarray(machine.intercept_, np.float64))
 
 
-def _sample_weights(examples: Sequence[Example], weights: Mapping[str, float]) -> Floats:
+def sample_weights(examples: Sequence[Example], head: str) -> Floats:
+    """Return what each text counts for a head, by its set."""
+    weights = PLANS[head].weights
     return np.array([weights.get(example.source, 1.0) for example in examples])
 
 
@@ -91,9 +94,25 @@ def rows_of(examples: Sequence[Example], head: str, *parts: str) -> NDArray[np.i
     return np.array(chosen, np.int64)
 
 
-def out_of_fold(head: str, features: "csr_matrix", examples: Sequence[Example]) -> tuple[NDArray[np.int64], Floats]:
+def fit_lifted(head: str, features: "csr_matrix", examples: Sequence[Example], lift: Lift | None) -> Linear:
+    """Fit a head, with what a lift adds beside the n-grams, and fold that into their weights."""
+    if lift is None or head not in HEADS_LIFTED:
+        return fit(head, features, examples)
+    linear = fit(head, lift.features(features), examples)
+    return Linear(lift.folded(linear.weights), linear.bias)
+
+
+def out_of_fold(
+    head: str, features: "csr_matrix", examples: Sequence[Example], lift: Lift | None = None
+) -> tuple[NDArray[np.int64], Floats]:
     """
     Score each post of data/triage by a head that was fitted without its fold.
+
+    Args:
+        head: One of ``HEADS``.
+        features: Of the examples.
+        examples: All.
+        lift: What a deep encoder taught, if one did.
 
     Returns:
         The rows of those posts, and their margins, shape (posts, columns of the head).
@@ -104,7 +123,7 @@ def out_of_fold(head: str, features: "csr_matrix", examples: Sequence[Example]) 
     margins: list[tuple[NDArray[np.int64], Floats]] = []
     for fold in range(FOLDS):
         seen, unseen = train[fold_of[train] != fold], posts[fold_of[posts] == fold]
-        linear = fit(head, features[seen], [examples[at] for at in seen])
+        linear = fit_lifted(head, features[seen], [examples[at] for at in seen], lift)
         margins.append((unseen, linear.margins(features[unseen])))
     rows = np.concatenate([part for part, _ in margins])
     return rows, np.concatenate([part for _, part in margins])

@@ -6,7 +6,19 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.training.features import CHAIN, HASH_BITS, HASH_MASK, NORM_FLOOR, ORDERS, step
+from models.training.features import (
+    CHAIN,
+    HASH_BITS,
+    HASH_MASK,
+    LETTERS,
+    MIDDLE,
+    NORM_FLOOR,
+    ORDERS,
+    PAIR_STEP,
+    WORD_STEP,
+    bits_of,
+    step,
+)
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,7 +32,7 @@ class Weights(Struct, frozen=True):
     """All that a graph is made of."""
 
     table: NDArray[np.float16]
-    """Shape (2 ** bits, 1 + columns): idf squared, then the weight of each column times idf. Row 0 is 0."""
+    """Shape (size(bits), 1 + columns): idf squared, then the weight of each column times idf. Row 0 is 0."""
     scale: NDArray[np.float32]
     """Shape (columns,): calibration."""
     shift: NDArray[np.float32]
@@ -72,7 +84,8 @@ def build(weights: Weights) -> "ModelProto":
     from onnx import checker, helper
 
     writer = _Writer()
-    sums = _summed(writer, _buckets(writer, int(weights.table.shape[0]).bit_length() - 1), weights)
+    bits = bits_of(len(weights.table))
+    sums = _summed(writer, [*_buckets(writer, bits), *_word_buckets(writer, bits)], weights)
     _scaled(writer, sums, weights)
     graph = helper.make_graph(
         writer.nodes,
@@ -92,8 +105,8 @@ def _buckets(writer: _Writer, bits: int) -> list[str]:
     from onnx import TensorProto as Types
 
     mask = writer.constant(HASH_MASK, np.int64)
-    wide = writer.op("Cast", "cp", to=Types.INT64)
-    there = writer.op("Cast", writer.op("Cast", "cp", to=Types.BOOL), to=Types.INT64)
+    wide = writer.op("Cast", "cp", to=Types.INT64, output="wide")
+    there = _is_there(writer, "cp")
     rolling = ""
     out = []
     for k in ORDERS:
@@ -103,12 +116,71 @@ def _buckets(writer: _Writer, bits: int) -> list[str]:
             mixed = writer.op("Add", chained, mixed)
         rolling = writer.op("BitwiseAnd", mixed, mask)
         kept = writer.op("Mul", rolling, writer.columns(there, k - 1, END))
-        # The top bits, by a shift: a modulo would cost a division an n-gram.
-        unsigned = writer.op("Cast", kept, to=Types.UINT32)
-        shift = writer.constant(HASH_BITS - bits, np.uint32)
-        top = writer.op("BitShift", unsigned, shift, direction="RIGHT")
-        out.append(writer.op("Cast", top, to=Types.INT32))
+        out.append(writer.op("Cast", _top(writer, kept, bits), to=Types.INT32))
     return out
+
+
+def _is_there(writer: _Writer, value: str) -> str:
+    """Return 1 where a value is not 0, else 0; int64."""
+    from onnx import TensorProto as Types
+
+    return writer.op("Cast", writer.op("Cast", value, to=Types.BOOL), to=Types.INT64)
+
+
+def _top(writer: _Writer, hashed: str, bits: int) -> str:
+    """Return the top bits of hashes, by a shift: a modulo would cost a division an n-gram. uint32."""
+    from onnx import TensorProto as Types
+
+    unsigned = writer.op("Cast", hashed, to=Types.UINT32)
+    return writer.op("BitShift", unsigned, writer.constant(HASH_BITS - bits, np.uint32), direction="RIGHT")
+
+
+def _word_buckets(writer: _Writer, bits: int) -> list[str]:
+    """Hash the words and the pairs of words; see ``features.word_hashes``. Each value: int32."""
+    mask = writer.constant(HASH_MASK, np.int64)
+    last = writer.constant(len(LETTERS) - 1, np.int64)
+    inside = writer.op("Gather", writer.weights("letters", LETTERS), writer.op("Min", "wide", last), axis=0)
+    letters = writer.op("Mul", "wide", inside)
+    before = writer.op("Mul", _shifted(writer, letters), writer.constant(CHAIN, np.int64))
+    mixed = writer.op("Add", before, writer.op("Mul", letters, writer.constant(step(WORD_STEP), np.int64)))
+    middle = _middle_of_square(writer, writer.op("BitwiseAnd", mixed, mask))
+    values = writer.op("Mul", writer.op("BitwiseAnd", middle, mask), inside)
+    outside = writer.op("Sub", writer.constant(1, np.int64), _shifted(writer, inside))
+    word_of = writer.op("CumSum", writer.op("Mul", inside, outside), writer.constant(1, np.int64))
+    empty = writer.op("Sub", "wide", "wide")
+    sums = writer.op("ScatterElements", empty, word_of, values, axis=1, reduction="add")
+    words = writer.op("ReduceMax", writer.op("Max", word_of, writer.constant(2, np.int64)), keepdims=0)
+    end = writer.op("Reshape", writer.op("Add", words, writer.constant(1, np.int64)), writer.constant([1], np.int64))
+    one = writer.constant([1], np.int64)
+    singles = writer.op("BitwiseAnd", writer.op("Slice", sums, one, end, one), mask)
+    there = _is_there(writer, singles)
+    first = writer.op("Mul", writer.columns(singles, 0, -1), writer.constant(CHAIN, np.int64))
+    second = writer.op("Mul", writer.columns(singles, 1, END), writer.constant(step(PAIR_STEP), np.int64))
+    both = writer.op("Mul", writer.columns(there, 0, -1), writer.columns(there, 1, END))
+    pairs = writer.op("Mul", writer.op("BitwiseAnd", writer.op("Add", first, second), mask), both)
+    return [_behind(writer, value, bits) for value in (singles, pairs)]
+
+
+def _shifted(writer: _Writer, value: str) -> str:
+    """Return what stands before each value of a row, 0 before the first."""
+    return writer.op("Pad", writer.columns(value, 0, -1), writer.constant([0, 1, 0, 0], np.int64))
+
+
+def _middle_of_square(writer: _Writer, value: str) -> str:
+    from onnx import TensorProto as Types
+
+    square = writer.op("Cast", writer.op("Mul", value, value), to=Types.UINT64)
+    shifted = writer.op("BitShift", square, writer.constant(MIDDLE, np.uint64), direction="RIGHT")
+    return writer.op("Cast", shifted, to=Types.INT64)
+
+
+def _behind(writer: _Writer, hashed: str, bits: int) -> str:
+    """Return the bucket of each word, behind those of the characters; 0 stays 0."""
+    from onnx import TensorProto as Types
+
+    top = writer.op("Cast", _top(writer, hashed, bits - 1), to=Types.INT32)
+    there = writer.op("Cast", writer.op("Cast", top, to=Types.BOOL), to=Types.INT32)
+    return writer.op("Add", top, writer.op("Mul", there, writer.constant(1 << bits, np.int32)))
 
 
 def _summed(writer: _Writer, buckets: list[str], weights: Weights) -> str:

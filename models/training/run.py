@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from models.classifier import HEADS, Card, Classifier, decide
+from models.text import normalise
 from models.training import card, graph
+from models.training.bias import by_dialect, by_names
 from models.training.calibrate import Calibration, calibrate, probabilities, threshold
 from models.training.data import FOLDS, TRIAGE, Example, is_bound, load
 from models.training.evaluate import MEASURING, Scores, measured, scores_of
-from models.training.features import Floats, counts, idf_of, weigh
-from models.training.fit import Linear, fit, label_ids, out_of_fold, rows_of
+from models.training.features import Floats, bits_of, counts, idf_of, weigh
+from models.training.fit import Linear, fit_lifted, label_ids, out_of_fold, rows_of
+from models.training.lift import Lift, learn
+from models.training.soft import mark, pool, read
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -50,40 +53,45 @@ class FittedHead(Struct, frozen=True):
     scores: Scores
 
 
-def run(data: Path, out: Path, progress: Progress, *, free_only: bool = False, bits: int = BITS) -> Card:
+def run(
+    data: Path, out: Path, progress: Progress, *, with_nc: bool = False, soft: Path | None = None, bits: int = BITS
+) -> Card:
     """Train; see ``models.training.train``."""
-    examples = read(data, free_only=free_only)
+    examples = load(data, with_nc=with_nc)
     progress(f"{len(examples)} texts of {len({example.source for example in examples})} sets")
     counted = counts([example.text for example in examples], bits)
     trained = np.array([example.part == "train" for example in examples])
     idf = idf_of(counted[trained])
     features = weigh(counted, idf).tocsr()
+    lift = _lift(data, soft, features, examples, idf, progress) if soft else None
     heads: dict[str, FittedHead] = {}
     for head in HEADS:
-        heads[head] = fit_head(head, features, examples)
+        heads[head] = fit_head(head, features, examples, lift)
         progress(f"{head}: {_line(heads[head].scores)}")
     model = graph.build(weights_of(heads, idf)).SerializeToString(deterministic=True)
     crossed = {head: fitted.scores for head, fitted in heads.items()}
     thresholds = {head: fitted.threshold for head, fitted in heads.items()}
     sources = card.sources_of(examples)
-    card.write(out, model, bits, thresholds, TARGETS, sources, {"cross_validated": crossed})
-    scores = {"cross_validated": crossed, "measured": _measure(out, examples)}
-    return card.write(out, model, bits, thresholds, TARGETS, sources, scores)
+    lifted = lift is not None
+    card.write(out, model, bits, thresholds, TARGETS, sources, {"cross_validated": crossed}, lifted=lifted)
+    scores = {"cross_validated": crossed, **_measure(out, examples)}
+    return card.write(out, model, bits, thresholds, TARGETS, sources, scores, lifted=lifted)
 
 
-def read(data: Path, *, free_only: bool) -> list[Example]:
-    """Return the examples, without those of non-commercial texts if only free ones are wanted."""
-    examples = load(data)
-    if not free_only:
-        return examples
-    return [replace(e, part="held") if e.part == "train" and is_bound(e.licence) else e for e in examples]
+def _lift(
+    data: Path, soft: Path, features: "csr_matrix", examples: Sequence[Example], idf: Floats, progress: Progress
+) -> Lift:
+    vectors = read(soft)
+    texts = [text for text in map(normalise, pool(data, examples)) if mark(text) in vectors]
+    posts = features[[at for at, example in enumerate(examples) if example.source == TRIAGE]]
+    return learn(weigh(counts(texts, bits_of(len(idf))), idf).tocsr(), texts, vectors, posts, progress)
 
 
-def fit_head(head: str, features: "csr_matrix", examples: Sequence[Example]) -> FittedHead:
+def fit_head(head: str, features: "csr_matrix", examples: Sequence[Example], lift: Lift | None) -> FittedHead:
     """Fit a head on all that may be trained on; calibrate it on what that fit, or its fold's, did not see."""
     train = rows_of(examples, head, "train")
-    linear = fit(head, features[train], [examples[row] for row in train])
-    rows, margins = _unseen(head, features, examples, linear)
+    linear = fit_lifted(head, features[train], [examples[row] for row in train], lift)
+    rows, margins = _unseen(head, features, examples, linear, lift)
     labels = label_ids([examples[row] for row in rows], head)
     weights = np.array([WRITTEN_WEIGHT if examples[row].written else 1.0 for row in rows])
     found, confidence = _crossed(margins, labels, weights, [examples[row] for row in rows])
@@ -95,14 +103,16 @@ def fit_head(head: str, features: "csr_matrix", examples: Sequence[Example]) -> 
     )
 
 
-def _unseen(head: str, features: "csr_matrix", examples: Sequence[Example], linear: Linear) -> tuple[Ids, Floats]:
+def _unseen(
+    head: str, features: "csr_matrix", examples: Sequence[Example], linear: Linear, lift: Lift | None
+) -> tuple[Ids, Floats]:
     """Return rows that the margins given with them were computed without: folds of data/triage, and dev parts."""
     rows = rows_of(examples, head, "dev", "val")
     rows = rows[np.array([not is_bound(examples[row].licence) for row in rows], bool)]
     margins = linear.margins(features[rows])
     if head in ("language", "toxic"):
         return rows, margins
-    posts, crossed = out_of_fold(head, features, examples)
+    posts, crossed = out_of_fold(head, features, examples, lift)
     if head != "sentiment":
         return posts, crossed
     return np.concatenate([posts, rows]), np.concatenate([crossed, margins])
@@ -134,11 +144,13 @@ def weights_of(heads: dict[str, FittedHead], idf: Floats) -> graph.Weights:
     )
 
 
-def _measure(out: Path, examples: Sequence[Example]) -> dict[str, Scores]:
-    """Score the written artifact itself on the measuring parts."""
+def _measure(out: Path, examples: Sequence[Example]) -> dict[str, Any]:
+    """Score the written artifact itself on the measuring parts, and look whether it matters who writes."""
+    classifier = Classifier(out)
     kept = [example for example in examples if example.part in MEASURING]
-    values, confidence = decide(Classifier(out).logits([example.text for example in kept]))
-    return dict(measured(kept, values, confidence))
+    values, confidence = decide(classifier.logits([example.text for example in kept]))
+    found: dict[str, Any] = {"measured": dict(measured(kept, values, confidence))}
+    return {**found, "bias": {"names": by_names(classifier), "dialects": by_dialect(classifier)}}
 
 
 def _line(scores: Scores) -> str:

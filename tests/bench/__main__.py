@@ -1,4 +1,4 @@
-"""``python -m tests.bench [promises] [--quick] [--json] [--posts N] [--rounds N]``: all variants in turn, on one broker."""
+"""``python -m tests.bench [promises|classifier] [--quick] [--json] [--posts N] [--rounds N]``: all variants in turn, on one broker."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from streams.broker import Broker
-from tests.bench import load, promises
+from tests.bench import classifier, load, promises
 
 ROUND = ("loop", "pipeline", "loop_without_model", "pipeline_without_model", "understand", "dispatch", "measure")
 """In this order, since the steps alone read what the one before has written."""
@@ -21,6 +21,9 @@ RUN_MAX_S = 240
 
 def main() -> None:
     """Run the benchmark; the last line is JSON."""
+    if sys.argv[1:2] == ["classifier"]:
+        classifier.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("part", nargs="?", choices=("promises",), help="this alone, without a broker")
     parser.add_argument("--quick", action="store_true", help="8,000 posts, one round, under 50 s")

@@ -8,8 +8,9 @@ import numpy as np
 
 from models.classifier import COLUMNS, HEADS, Card
 from models.labels import CATEGORIES, LANGUAGES, SENTIMENTS, SUBJECTS, TRIAGES
-from models.training import card, graph
+from models.training import card, features, graph
 from models.training.data import SOURCES
+from models.training.soft import POOL
 
 BITS = 12
 
@@ -17,7 +18,7 @@ BITS = 12
 def some_weights(seed: int = 0) -> graph.Weights:
     """A table of noise: what a graph computes with it can be checked, what it means cannot."""
     rng = np.random.default_rng(seed)
-    table = rng.normal(0, 1, (1 << BITS, 1 + COLUMNS)).astype(np.float16)
+    table = rng.normal(0, 1, (features.size(BITS), 1 + COLUMNS)).astype(np.float16)
     table[:, 0] = np.abs(table[:, 0])
     table[0] = 0
     scale = rng.uniform(0.5, 2, COLUMNS).astype(np.float32)
@@ -72,6 +73,10 @@ def write_data(folder: Path) -> Path:
         (folder / source.name).mkdir()
         for part in source.parts:
             _write_part(folder / source.name / f"{part}.csv", source.name, part)
+    for name, _, parts in POOL:
+        (folder / name).mkdir(exist_ok=True)
+        for part in {"train", *parts} - {file.stem for file in (folder / name).iterdir()}:
+            _write_part(folder / name / f"{part}.csv", name, part)
     return folder
 
 

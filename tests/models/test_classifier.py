@@ -9,7 +9,7 @@ import pytest
 from models.classifier import COLUMNS, HEADS, RUN_MAX, Classifier, decide
 from models.errors import Misconfigured
 from models.text import code_points, normalise
-from models.training.features import NORM_FLOOR, bucket_ids
+from models.training.features import NORM_FLOOR, table_rows
 from tests.models.small import BITS, some_weights, write_artifact
 
 TEXTS = [
@@ -35,7 +35,7 @@ def test_the_graph_computes_what_the_numpy_arithmetic_says(folder: Path) -> None
     table = weights.table.astype(np.float64)
     clean = [normalise(text) for text in TEXTS]
 
-    sums = np.array([table[bucket_ids(code_points([text]), BITS)[0]].sum(axis=0) for text in clean])
+    sums = np.array([table[table_rows(code_points([text]), BITS)[0]].sum(axis=0) for text in clean])
     expected = sums[:, 1:] / np.sqrt(sums[:, :1] + NORM_FLOOR) * weights.scale + weights.shift
 
     np.testing.assert_allclose(Classifier(folder).logits(clean), expected, rtol=1e-4, atol=1e-4)

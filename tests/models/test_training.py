@@ -11,10 +11,10 @@ from models.errors import Misconfigured
 from models.text import code_points, normalise
 from models.training import need_extra, train
 from models.training.calibrate import calibrate, calibration_error, probabilities, threshold
-from models.training.data import is_bound, key, load, read_triage
+from models.training.data import TRIAGE, Example, is_bound, key, load, near_keys, read_triage
 from models.training.evaluate import evaluate, macro_f1, macro_recall
-from models.training.features import bucket_ids, counts, idf_of, weigh
-from models.training.run import read, run
+from models.training.features import WORD_WEIGHT, bucket_ids, counts, idf_of, size, weigh, word_hashes
+from models.training.run import run
 from tests.models.small import BITS, a_post, write_data
 
 
@@ -69,14 +69,28 @@ def test_the_card_names_what_was_trained_on_and_under_which_licence(trained: Pat
     assert ("triage", "own") in sources
     assert ("davidson_hate", "MIT") in sources
     assert "twitter_us_airline" not in {name for name, _ in sources}
-    assert "90 of these posts are under a licence that forbids commercial use" in (trained / "fast.md").read_text()
+    assert "90 posts of data/triage" in (trained / "fast.md").read_text()
 
 
-def test_free_only_trains_on_no_text_that_forbids_commercial_use(data: Path) -> None:
-    trained = [example for example in read(data, free_only=True) if example.part == "train"]
+def test_sets_that_forbid_commercial_use_are_trained_on_only_if_asked_for(data: Path) -> None:
+    def bound(examples: list[Example]) -> set[str]:
+        return {e.source for e in examples if e.part == "train" and e.source != TRIAGE and is_bound(e.licence)}
 
-    assert trained
-    assert not [example for example in trained if is_bound(example.licence)]
+    assert bound(load(data)) == set()
+    assert bound(load(data, with_nc=True)) == {"germeval2017", "twitter_us_airline"}
+
+
+def test_posts_of_triage_are_trained_on_whatever_the_licence_of_their_texts(data: Path) -> None:
+    posts = [example for example in load(data) if example.source == TRIAGE]
+
+    assert {example.part for example in posts} == {"train"}
+    assert any(is_bound(example.licence) for example in posts)
+
+
+def test_weights_that_must_not_ship_say_so(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path, lambda line: None, with_nc=True, bits=BITS)
+
+    assert "must not be shipped" in (tmp_path / "fast.md").read_text()
 
 
 def test_progress_tells_each_head(trained: Path, told: list[str]) -> None:
@@ -139,6 +153,24 @@ def test_two_copies_of_a_text_have_one_key_whatever_a_set_did_to_it(other: str) 
     assert key(normalise(other)) == key(normalise("@a Danke, toll"))
 
 
+def test_a_long_text_with_another_end_is_nearly_the_same() -> None:
+    text = "Seit drei Wochen warte ich auf die Antwort eurer Abteilung wegen der Rechnung"
+
+    assert set(near_keys(f"{text} @user eins")) & set(near_keys(f"{text} noch etwas anderes"))
+    assert set(near_keys(f"rt @user {text}")) & set(near_keys(text))
+    assert not set(near_keys("danke euch")) & set(near_keys("danke euch sehr"))
+
+
+def test_a_training_text_that_is_nearly_one_of_a_measuring_part_is_left_out(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    text = "ein langer satz der in der prüfung steht und den man an seinem anfang auch wiedererkennt ohne ende"
+    for name, part, end in (("sb10k", "test", " eins"), ("potts", "train", " zwei und drei")):
+        with (data / name / f"{part}.csv").open("a") as file:
+            file.write(f"{text}{end},de,negative,OTHER,0,hate,hate\n")
+
+    assert [(e.source, e.part) for e in load(data) if e.text.startswith("ein langer satz")] == [("sb10k", "test")]
+
+
 def test_padding_adds_no_bucket() -> None:
     alone = bucket_ids(code_points(["ab"]), BITS)
     padded = bucket_ids(code_points(["ab", "long enough to pad"]), BITS)[0]
@@ -147,8 +179,26 @@ def test_padding_adds_no_bucket() -> None:
 
 
 def test_a_text_counts_each_of_its_ngrams() -> None:
-    # " ab " has 4 + 3 + 2 + 1 n-grams of one to four characters and none of five.
-    assert counts(["ab", ""], 20).sum(axis=1).tolist() == [[10.0], [3.0]]
+    # " ab " has 4 + 3 + 2 + 1 n-grams of one to four characters and none of five, and one word.
+    assert counts(["ab", ""], 20).sum(axis=1).tolist() == [[11.0], [3.0]]
+
+
+def test_a_word_is_the_same_wherever_it_stands_and_its_letters_in_another_order_are_not() -> None:
+    singles, pairs = word_hashes(code_points(["der zug, der zug", "guz red der", "zug"]))
+
+    assert singles[0, 0] == singles[0, 2] == singles[1, 2] != singles[1, 1]
+    assert singles[0, 1] == singles[2, 0] != singles[1, 0]
+    assert pairs[0, 0] == pairs[0, 2] != pairs[0, 1]
+    assert not singles[2, 1:].any() and not pairs[2].any()
+
+
+def test_words_lie_behind_the_characters_and_weigh_more() -> None:
+    counted = counts(["ab cd", "ab cd"], 12)
+    words = counted[:, 1 << 12 :]
+
+    assert counted.shape == (2, size(12))
+    assert words.sum(axis=1).tolist() == [[3.0], [3.0]]
+    assert idf_of(counted)[[*words.indices + (1 << 12)]].tolist() == [WORD_WEIGHT] * 6
 
 
 def test_ngrams_of_one_text_alone_weigh_nothing() -> None:

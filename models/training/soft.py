@@ -1,0 +1,109 @@
+"""
+Posts without labels, and what a deep encoder makes of them: the fast tier learns from its vectors.
+
+The pool is posts of sets whose licence allows it, without any text that something is measured with. ``write`` has them
+read by an encoder, once; ``read`` gives the vectors to the training. Nothing of the encoder is in the fast tier but numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import Misconfigured
+from models.text import normalise
+from models.training.data import TRIAGE, Example, digest, escapes, near_keys, read_rows
+
+Vectors = dict[bytes, NDArray[np.float32]]
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Raw texts -> vectors, shape (n, width)."""
+
+BLOCK: Final = 2_048
+"""Texts that an encoder is given at once: enough to sort them by length, few enough to tell how far it is."""
+
+# Set, texts at most, parts that are never read because somebody measures with them. Those that posts to brands are most
+# alike have the most; what is written to a machine (intents) or about other things keeps its distance by its number.
+POOL: Final = (
+    ("complaints_twitter", 10_000, ()),
+    ("sanders_brands", 10_000, ()),
+    ("bitext_customer_service", 2_500, ("dev", "test")),
+    ("banking77", 4_000, ("test",)),
+    ("tweeteval_sentiment", 11_000, ()),
+    ("umsab_tweet_sentiment", 10_000, ()),
+    ("sb10k", 10_000, ()),
+    ("potts", 4_000, ()),
+    ("german_politics_tweets", 400, ()),
+    ("germeval2025_candy_speech", 3_000, ("dev",)),
+    ("hotel_aspect_de", 1_000, ("dev", "test")),
+    ("sms_spam", 2_500, ()),
+    ("youtube_spam_psy", 1_000, ()),
+    ("disaster_tweets", 1_000, ()),
+    ("clinc150", 1_500, ("val", "test")),
+    ("massive_de", 1_500, ("dev", "test")),
+    ("germeval2018_offensive", 800, ()),
+    ("germeval2019_offensive", 600, ()),
+    ("germeval2021_toxic", 700, ()),
+    ("davidson_hate", 500, ()),
+    ("tweeteval_emotion", 600, ("val", "test")),
+)
+
+
+def pool(data: Path, examples: Sequence[Example]) -> list[str]:
+    """
+    Return the raw texts of the pool, in a fixed order, no text twice.
+
+    Args:
+        data: The folder of the sets, shared/data.
+        examples: What ``data.load`` gave: none of its measuring texts is in the pool, and none of data/triage.
+    """
+    taken = {each for e in examples if e.part != "train" or e.source == TRIAGE for each in near_keys(e.text)}
+    for name, _, parts in POOL:
+        for part in parts:
+            taken.update(each for row in read_rows(data, name, part) for each in near_keys(normalise(row["text"])))
+    out = []
+    for name, most, _ in POOL:
+        kept = []
+        for text in sorted((escapes(row["text"]) for row in read_rows(data, name, "train")), key=digest):
+            keys = near_keys(normalise(text))
+            if len(text.strip()) > 2 and not taken.intersection(keys):
+                taken.add(keys[0])
+                kept.append(text)
+        out += kept[:most]
+    return out
+
+
+def write(data: Path, examples: Sequence[Example], embed: Embed, out: Path, progress: Callable[[str], None]) -> None:
+    """Have the pool read by an encoder, and write its vectors: keys and float16, no text."""
+    texts = pool(data, examples)
+    vectors: list[NDArray[np.float16]] = []
+    for start in range(0, len(texts), BLOCK):
+        vectors.append(embed(texts[start : start + BLOCK]).astype(np.float16))
+        progress(f"{min(start + BLOCK, len(texts))} of {len(texts)} texts read")
+    keys = np.frombuffer(b"".join(mark(normalise(text)) for text in texts), np.uint8).reshape(len(texts), -1)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, keys=keys, vectors=np.concatenate(vectors))
+
+
+def mark(text: str) -> bytes:
+    """Return what a normalised text is found by in the file: 16 bytes."""
+    return digest(text)
+
+
+def read(path: Path) -> Vectors:
+    """
+    Read a file that ``write`` made; vectors are centred and have the length 1.
+
+    Raises:
+        Misconfigured: If it is missing or is another kind of file.
+    """
+    try:
+        with np.load(path) as held:
+            keys, vectors = held["keys"], np.asarray(held["vectors"], np.float32)
+    except (OSError, KeyError, ValueError) as wrong:
+        raise Misconfigured(f"--soft: {path} is no file of vectors: {wrong}") from wrong
+    for _ in range(2):  # Centred once more after the first lengths, or the longest would say where the middle is.
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
+        vectors -= vectors.mean(axis=0)
+    return dict(zip((row.tobytes() for row in keys), vectors, strict=True))
