@@ -145,7 +145,8 @@ def _add_processes(commands: Any) -> None:
     gateway.add_argument("--chat", default="", metavar="URL", help="where the chat page is, for the start page's link")
     connect = _with_config(_add(commands, "connect", _connect, "run the connectors: webhooks, chat, outbox"))
     learn = _with_config(_add(commands, "learn", _learn, "learn from what reps correct, beside the stream"))
-    for made in (worker, gateway, connect, learn):
+    deep = _with_config(_add(commands, "deep", _deep, "run the second reader: selected posts, read again and better"))
+    for made in (worker, gateway, connect, learn, deep):
         made.add_argument("--announce", action="store_true", help="print one line of JSON when ready")
         made.add_argument("--held", action="store_true", help="end when standard input ends")
 
@@ -258,6 +259,13 @@ def _learn(args: argparse.Namespace) -> int:
 
     settings = _settings(args)
     return _serve(args, lambda announce, stop: serve.learn(settings, announce=announce, stop=stop))
+
+
+def _deep(args: argparse.Namespace) -> int:
+    from agents import serve
+
+    settings = _settings(args)
+    return _serve(args, lambda announce, stop: serve.deep(settings, announce=announce, stop=stop))
 
 
 def _up(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The four processes that can run apart, each until it is told to stop: worker, gateway, connect, learn."""
+"""The processes that can run apart, each until it is told to stop: worker, gateway, connect, learn, deep."""
 
 import asyncio
 import logging
@@ -132,6 +132,27 @@ async def learn(settings: Settings, *, announce: Announce, stop: asyncio.Event) 
     need_broker(settings)
     await knock(settings.broker, client_options(settings))
     await run(settings, lambda: announce({"ready": "learn"}), stop)
+
+
+async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -> None:
+    """
+    Run the second reader.
+
+    Raises:
+        Misconfigured: If it is switched off.
+    """
+    from models.deep import DeepClassifier
+    from streams.second import Addresses, run
+
+    need_broker(settings)
+    if not settings.deep_budget_s:
+        raise Misconfigured.at(str(settings.file), "engine.deep_budget_s", 0, "above 0 where `zuruf deep` is to run")
+    await knock(settings.broker, client_options(settings))
+
+    def ready(at: Addresses) -> None:
+        announce({"ready": "deep", "health": at.health, "port": port_of(at.health)})
+
+    await run(settings, DeepClassifier(), ready=ready, stop=stop)
 
 
 def chat_pages() -> Callable[[str], pages.Page | None]:

@@ -1,8 +1,9 @@
 """
 ``zuruf up``: everything in one go, on an embedded broker.
 
-This process holds the broker and starts worker, gateway and connect as its children. A child that dies is started again; the
-broker is not: whoever kills it wants to know. State outlives a stop, since the log and the tables lie in the data folder.
+This process holds the broker and starts worker, gateway, connect and the second reader as its children. A child that dies is
+started again; the broker is not: whoever kills it wants to know. State outlives a stop, since the log and the tables lie in the
+data folder.
 """
 
 import asyncio
@@ -36,7 +37,12 @@ DEATHS_WITHIN_S: Final = 60.0
 BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 POLL_S: Final = 0.5
 MISCONFIGURED: Final = 2
-PORTS: Final = {"worker": "ZURUF_HEALTH_PORT", "gateway": "ZURUF_GATEWAY_PORT", "connect": "ZURUF_HTTP_PORT"}
+PORTS: Final = {
+    "worker": "ZURUF_HEALTH_PORT",
+    "gateway": "ZURUF_GATEWAY_PORT",
+    "connect": "ZURUF_HTTP_PORT",
+    "deep": "ZURUF_DEEP_PORT",
+}
 
 
 class GaveUp(ZurufError):
@@ -69,6 +75,9 @@ class Standing(Struct, frozen=True):
     board: str
     connect: str
     health: tuple[str, ...]
+    """Of the workers."""
+    deep: str
+    """Health of the second reader; "" if nothing is read twice."""
     pids: dict[str, int]
     """By process, as in ``worker-1``; ``broker`` is Java's."""
 
@@ -90,6 +99,8 @@ class House:
             for name in names:
                 group.create_task(self._start(name, "worker", "--partitions", str(EMBEDDED_PARTITIONS)))
             group.create_task(self._start_doors())
+            if self._settings.deep_budget_s:
+                group.create_task(self._start("deep", "deep"))
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self._children.values()]
         self._keepers.append(asyncio.create_task(self._watch_broker()))
         self._learning = asyncio.create_task(self._learn())
@@ -133,6 +144,7 @@ class House:
             board=gateway["board"],
             connect=facts["connect"]["http"],
             health=tuple(fact["health"] for name, fact in sorted(facts.items()) if name.startswith("worker")),
+            deep=facts["deep"]["health"] if "deep" in facts else "",
             pids={name: child.pid for name, child in self._children.items()} | {"broker": self._broker.pids[1]},
         )
 
@@ -189,7 +201,7 @@ class House:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for kind in ("gateway", "connect", "learn", "worker"):
+        for kind in ("gateway", "connect", "learn", "deep", "worker"):
             children = [child for name, child in self._children.items() if name.startswith(kind)]
             await asyncio.gather(*(child.end() for child in children))
 
@@ -282,7 +294,7 @@ async def until(stop: asyncio.Event, *works: Any) -> None:
 
 def announce(standing: Standing) -> None:
     """Print the addresses and process numbers as one line of JSON."""
-    names = ("gateway", "desk", "board", "connect", "health", "pids")
+    names = ("gateway", "desk", "board", "connect", "health", "deep", "pids")
     facts = {"ready": "up", "broker": standing.settings.broker}
     processes.announce(facts | {name: getattr(standing, name) for name in names})
 
@@ -295,7 +307,11 @@ def block(standing: Standing) -> str:
         ("Chat", f"{standing.connect}/chat", "write to a brand as a customer"),
         ("Webhooks", f"{standing.connect}/webhook/TENANT/ACCOUNT", "posts in, signed"),
         ("Kafka", ", ".join(standing.settings.broker), "posts in by any client, topic posts"),
-        ("Health", ", ".join(standing.health), "of the workers; /metrics here and at all others"),
+        (
+            "Health",
+            ", ".join((*standing.health, standing.deep)).removesuffix(", "),
+            "of the workers; /metrics here and at all others",
+        ),
     ]
     lines = [f"  {name:<9} {address:<44} {what}" for name, address, what in rows]
     return "\n".join(["", "Zuruf is up.", "", *lines, "", "Ctrl-C ends it; what was taken in stays.", ""])

@@ -96,6 +96,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """``ZURUF_HTTP_PORT``: 0: a free one, printed at the start."""
     health_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     """``ZURUF_HEALTH_PORT``: /healthz, /readyz, /metrics of a worker, on ``http_host``; 0: a free one."""
+    deep_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """``ZURUF_DEEP_PORT``: the same of the second reader."""
     data: Path = Path(".zuruf")
     """``ZURUF_DATA``: folder of the embedded broker's log, the tables and the kept secret."""
     file: Path = Path("zuruf.toml")
@@ -127,6 +129,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Hours the ids of seen posts stay in memory: platforms repeat for two days at the longest."""
     culprits_max: Annotated[int, Meta(ge=1, le=1000)] = 10
     """Records a minute that may hit a bug before the process ends: more is no longer bad luck."""
+    deep_budget_s: Annotated[float, Meta(ge=0, le=60)] = 2.0
+    """Seconds within which the second reader should have read a post, else it is passed over; 0: nothing is read twice."""
 
     @property
     def embedded(self) -> bool:
@@ -137,10 +141,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 ENGINE: Final = (
     *"offer_s lease_s grace_s session_s group_every_ms body_bytes_max batch_bytes_max".split(),
     *"webhook_age_s clock_ahead_s closed_keep_days seen_h".split(),
-    "culprits_max",
+    *"culprits_max deep_budget_s".split(),
 )
 """Names of the numbers that ``[engine]`` and the environment may set."""
-_PORTS: Final = ("gateway_port", "http_port", "health_port")
+_PORTS: Final = ("gateway_port", "http_port", "health_port", "deep_port")
 _WORDS: Final = (
     *"BROKER BROKER_TLS BROKER_CA BROKER_CERT BROKER_KEY BROKER_SASL BROKER_USER BROKER_PASSWORD SECRET".split(),
     *"GATEWAY_HOST HTTP_HOST DATA".split(),

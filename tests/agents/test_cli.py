@@ -16,7 +16,7 @@ from agents.cli import main
 ROOT = Path(__file__).parents[2]
 DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
 COMMANDS = (
-    *("up", "worker", "gateway", "connect", "learn", "init", "check", "replay", "staff"),
+    *("up", "worker", "gateway", "connect", "learn", "deep", "init", "check", "replay", "simulate", "staff"),
     *("classify", "learned", "train", "evaluate"),
 )
 
@@ -125,7 +125,7 @@ def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 # -- refusals before anything is started
 
 
-@pytest.mark.parametrize("command", ["worker", "gateway", "connect"])
+@pytest.mark.parametrize("command", ["worker", "gateway", "connect", "deep"])
 def test_a_process_of_its_own_asks_for_a_broker(
     command: str, sound: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +224,6 @@ def test_the_compose_file_is_sound_and_asks_for_its_secret() -> None:
     )
     assert given.returncode == 0, given.stderr
     services = json.loads(given.stdout)["services"]
-    assert set(services) == {"kafka", "worker", "gateway", "connect"}
+    assert set(services) == {"kafka", "worker", "gateway", "connect", "deep"}
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports and {port["host_ip"] for port in ports} == {"127.0.0.1"}

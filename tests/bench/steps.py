@@ -1,35 +1,39 @@
 """
-``python -m tests.bench.steps [--rates 1,200,1000] [--seconds 20]``: post received to the offer in ``desk-events``.
+``python -m tests.bench.steps [--rates 1,200,1000] [--seconds 20] [--deep]``: post received to the offer in ``desk-events``.
 
 Through understand and dispatch alone: a broker, one worker and reps with endless room who never answer, so what is measured is what a
 post costs, not what desks send back. Counted is from ``received_at`` to the time at which the producer stamped the offer; the worker's
-CPU is the share of one core.
+CPU is the share of one core. With ``--deep`` each rate is measured twice, the second time with the second reader beside it.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import aiohttp
 import aiokafka
-import msgspec
 import uvloop
 
 from agents.app import changelogs, create_app
 from agents.worker import Worker, now_ms
 from models.classifier import Classifier
+from models.deep import DeepClassifier
 from models.records import DeskUp, SetPresence
 from streams import topics
 from streams.admin import ensure_topics, partitions_of
 from streams.broker import Broker
 from streams.codec import encode
+from streams.second import run as run_second
 from streams.settings import Settings
 from tests.bench import load
 from tests.bench.latency import cpu_s, quantile, send_posts
@@ -57,6 +61,35 @@ async def work(bootstrap: str, folder: Path) -> None:
     worker, stop = Worker(create_app(settings, Classifier(), partitions)), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await worker.run(ready=lambda: print("ready", flush=True), stop=stop)
+
+
+async def read_again(bootstrap: str) -> None:
+    """Run the second reader until SIGTERM; says where its figures are."""
+    settings, stop = Settings(tenants=load.tenants(), broker=(bootstrap,)), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run_second(settings, DeepClassifier(), ready=lambda at: print(at.health, flush=True), stop=stop)
+
+
+@contextlib.asynccontextmanager
+async def child(*arguments: str) -> AsyncIterator[tuple[int, str]]:
+    """Run this module as a process of its own; yields its number and the line that it says when it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.steps", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield process.pid, (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def read_figures(address: str) -> dict[str, float]:
+    """Return what the second reader has read and passed over."""
+    names = ("zuruf_deep_read_total", "zuruf_deep_skipped_total")
+    async with aiohttp.ClientSession() as session, session.get(address + "/metrics") as answer:
+        lines = [line.rpartition(" ") for line in (await answer.text()).splitlines()]
+    return {name: sum(float(value) for key, _, value in lines if key.startswith(name)) for name in names}
 
 
 async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds: float) -> dict[str, Any]:
@@ -89,52 +122,50 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
     }
 
 
-async def run(rates: list[float], seconds: float) -> None:
+async def run(rates: list[float], seconds: float, *, deep: bool) -> None:
     """Measure each rate in turn."""
     with tempfile.TemporaryDirectory(prefix="zuruf-steps-") as folder, Broker(Path(folder) / "broker") as broker:
         data = Path(folder) / "worker"
         data.mkdir()
-        worker = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.bench.steps",
-            "--work",
-            broker.bootstrap,
-            str(data),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert worker.stdout is not None
-        await worker.stdout.readline()
-        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, fetch_max_wait_ms=100)
-        await consumer.start()
-        parts = [
-            aiokafka.TopicPartition(topics.DESK_EVENTS.name, n)
-            for n in range(partitions_of(embedded=True)["desk-events"])
-        ]
-        consumer.assign(parts)
-        await consumer.seek_to_end()
-        for part in parts:
-            await consumer.position(part)
-        results = []
-        for rate in rates:
-            results.append(await measure(broker.bootstrap, worker.pid, consumer, rate, seconds))
-            print(msgspec.json.encode(results[-1]).decode(), flush=True)
-        await consumer.stop()
-        worker.terminate()
-        await worker.wait()
+        async with child("--work", broker.bootstrap, str(data)) as (pid, _):
+            consumer = await offers(broker.bootstrap)
+            for rate in rates:
+                print(json.dumps(await measure(broker.bootstrap, pid, consumer, rate, seconds)), flush=True)
+                if deep:
+                    async with child("--read", broker.bootstrap) as (_, address):
+                        found = await measure(broker.bootstrap, pid, consumer, rate, seconds)
+                        print(json.dumps(found | await read_figures(address)), flush=True)
+            await consumer.stop()
+
+
+async def offers(bootstrap: str) -> Any:
+    """Return a consumer at the end of ``desk-events``."""
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap, fetch_max_wait_ms=100)
+    await consumer.start()
+    count = partitions_of(embedded=True)[topics.DESK_EVENTS.name]
+    parts = [aiokafka.TopicPartition(topics.DESK_EVENTS.name, number) for number in range(count)]
+    consumer.assign(parts)
+    await consumer.seek_to_end()
+    for part in parts:
+        await consumer.position(part)
+    return consumer
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", default="1,200,1000")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--deep", action="store_true", help="again with the second reader")
     parser.add_argument("--work", nargs=2, metavar=("BOOTSTRAP", "FOLDER"), help="be the worker")
+    parser.add_argument("--read", metavar="BOOTSTRAP", help="be the second reader")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     if options.work:
         uvloop.run(work(options.work[0], Path(options.work[1])))
+    elif options.read:
+        uvloop.run(read_again(options.read))
     else:
-        uvloop.run(run([float(rate) for rate in options.rates.split(",")], options.seconds))
+        uvloop.run(run([float(rate) for rate in options.rates.split(",")], options.seconds, deep=options.deep))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from msgspec.structs import replace
 
 import agents.demo
+from models.posts import key_of
+from models.records import CaseEvent
+from models.relabels import Relabelled
+from streams import topics
+from streams.codec import encode
+from tests.bench import load
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
@@ -113,7 +121,7 @@ def answers(address: str) -> bool:
 def test_everything_answers_and_ends_in_order(start: Callable[..., Up]) -> None:
     up = start("--workers", "2")
 
-    assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "broker"}
+    assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "deep", "broker"}
     for page in ("/", "/desk", "/board", "/readyz", "/metrics"):
         assert answers(up.facts["gateway"] + page), page
     for page in ("/", "/chat", "/static/chat/chat.js", "/readyz", "/metrics"):
@@ -144,7 +152,7 @@ def test_the_example_of_the_readme_sends_a_post(start: Callable[..., Up]) -> Non
 
 def test_a_child_that_is_killed_comes_back_where_it_was(start: Callable[..., Up]) -> None:
     up = start()
-    for name, address in (("gateway", "gateway"), ("connect", "connect")):
+    for name, address in (("gateway", "gateway"), ("connect", "connect"), ("deep", "deep")):
         os.kill(up.pids[name], signal.SIGKILL)
         wait_for(lambda name=name: f"{name} is back" in up.said(), 30, f"{name} is back")  # type: ignore[misc]
         ready = up.facts[address] + "/readyz"
@@ -227,3 +235,36 @@ def test_the_demonstration_loses_nothing(tmp_path: Path) -> None:
     assert tally["repeats_known"] >= 1
     assert tally["answered"] == tally["published"] > 10
     assert tally["post_to_desk_ms"]["p50"] is not None
+
+
+def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up]) -> None:
+    up = start()
+
+    async def relabelled() -> Relabelled:
+        broker = up.facts["broker"]
+        consumer = AIOKafkaConsumer("case-events", bootstrap_servers=broker, auto_offset_reset="earliest")
+        producer = AIOKafkaProducer(bootstrap_servers=broker)
+        await consumer.start()
+        await producer.start()
+        try:
+            for number in range(200):
+                post = load.post(number)
+                uri = f"second:{number}"
+                post = replace(post, id=uri, data=replace(post.data, object_uri=uri, received_at=None))
+                await producer.send(topics.POSTS.name, encode(post), key=key_of(post.data))
+            async with asyncio.timeout(30):
+                async for record in consumer:
+                    event = msgspec.json.decode(record.value, type=CaseEvent)
+                    if isinstance(event, Relabelled):
+                        return event
+        finally:
+            await producer.stop()
+            await consumer.stop()
+        raise AssertionError("the consumer ended by itself")
+
+    event = asyncio.run(relabelled())
+    assert event.by == "deep"
+    assert "language" not in event.labels
+    with urllib.request.urlopen(up.facts["deep"] + "/metrics", timeout=5) as answer:
+        figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+    assert float(figures["zuruf_deep_read_total"]) > 0

@@ -1,0 +1,120 @@
+"""
+The second reading: which posts a slow, better reader looks at, in what order, and what its word changes.
+
+The reader stands beside the stream and never in it. What it cannot read within its time budget is passed over and counted: a
+label that comes after a rep has the case in hand helps nobody.
+"""
+
+import heapq
+from typing import Final
+
+from msgspec import Struct
+
+from models.labels import TRIAGE_RANK, Classification
+from models.records import Understood
+from models.relabels import NAMES, confidence_of, value_of
+
+INFLUENCE_MIN: Final = 0.7
+"""Score from which an author is read twice whatever the first reader says; 0..1, see ``models.influence``."""
+
+URGENT_WORTH: Final = 4.0
+TRIAGE_WORTH: Final = 2.0
+HEAD_WORTH: Final = 0.5
+_WEIGHED: Final = frozenset({"language", "sentiment", "category", "subject", "answer"})
+
+
+def worth(work: Understood) -> float:
+    """
+    Return what a second reading of a post is worth; 0 for none.
+
+    A candidate for urgent comes first, since its order hangs on the label; then what the first reader leaves open, how soon
+    somebody must look before all else; then reach. Sure spam and posts that nobody is asked to answer are not read again
+    unless their author has reach.
+    """
+    labels = work.labels
+    unsure = set(labels.unsure)
+    if work.triage == "spam" and "triage" not in unsure:
+        return 0.0
+    score = URGENT_WORTH if TRIAGE_RANK[work.triage] >= TRIAGE_RANK["urgent"] or labels.category == "urgent" else 0.0
+    if labels.answer or "answer" in unsure or score:
+        score += TRIAGE_WORTH * ("triage" in unsure) + HEAD_WORTH * len(unsure & _WEIGHED)
+    if work.influence.score >= INFLUENCE_MIN:
+        score += 2 * work.influence.score
+    return score
+
+
+class Found(Struct, frozen=True):
+    """What the second reader says otherwise or more surely: by label's name, with its probability."""
+
+    labels: dict[str, str]
+    confidence: dict[str, float]
+
+
+def found(first: Classification, second: Classification) -> Found:
+    """
+    Return the labels that the second reading sets.
+
+    What the second reader itself is unsure of is left alone. What the first was unsure of is set, even to the same value: it is
+    sure now. What the first was sure of changes only if the second is surer.
+    """
+    labels: dict[str, str] = {}
+    confidence: dict[str, float] = {}
+    for name, head in NAMES.items():
+        if head in second.unsure or name == "language":  # Letters tell a language better than pieces of words do.
+            continue
+        value, sure = value_of(second, name), confidence_of(second, name)
+        other = value != value_of(first, name)
+        if head in first.unsure or (other and sure > confidence_of(first, name)):
+            labels[name], confidence[name] = value, round(sure, 3)
+    return Found(labels, confidence)
+
+
+class Waiting:
+    """
+    Posts that wait for the second reader, bounded by the time that reading them would take.
+
+    Args:
+        budget_s: Seconds within which a post that is let in should have been read.
+        each_s: First estimate of the seconds that one takes; ``took`` corrects it.
+    """
+
+    def __init__(self, budget_s: float, each_s: float) -> None:
+        self.budget_s = budget_s
+        self.each_s = each_s
+        self._heap: list[tuple[float, int, Understood]] = []
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def room(self) -> int:
+        """How many posts may wait: those that are read within the budget, at least one."""
+        return max(1, int(self.budget_s / self.each_s))
+
+    def put(self, work: Understood, value: float) -> int:
+        """Let a post in; return how many, this one or less worthy ones, were passed over for it."""
+        self._number += 1
+        # Lowest worth first, and of equals the youngest: an old one has waited for its turn.
+        heapq.heappush(self._heap, (value, -self._number, work))
+        over = 0
+        while len(self._heap) > self.room:
+            heapq.heappop(self._heap)
+            over += 1
+        return over
+
+    def take(self, most: int) -> list[Understood]:
+        """Take the worthiest, at most so many, the worthiest first."""
+        taken = heapq.nlargest(most, self._heap)
+        if len(taken) == len(self._heap):
+            self._heap = []
+        else:
+            gone = {number for _, number, _ in taken}
+            self._heap = [entry for entry in self._heap if entry[1] not in gone]
+            heapq.heapify(self._heap)
+        return [work for _, _, work in taken]
+
+    def took(self, seconds: float, count: int) -> None:
+        """Note how long so many took; the estimate follows within some ten batches."""
+        if count:
+            self.each_s += 0.1 * (seconds / count - self.each_s)

@@ -1,0 +1,245 @@
+"""
+``zuruf deep``: the second reader beside the stream.
+
+It reads ``work`` in a group of its own, picks what is worth a second reading, and writes later labels into ``work``, where
+dispatch takes them like any other decision. Nothing waits for it: when more comes than it can read, posts are
+passed over and counted. A post that it misses over a restart keeps its first labels; so it begins at the newest, and offsets are
+committed as read.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from models.errors import BadEvent
+from models.labels import Classification
+from models.records import Understood
+from models.relabels import Relabel
+from models.second import Waiting, found, worth
+from streams import topics
+from streams.codec import Decoder, encode
+from streams.connectors.producing import BrokerAway, Producer, Record
+from streams.settings import Settings, client_options
+
+GROUP: Final = "zuruf-deep"
+BATCH_MAX: Final = 16
+"""Posts read in one go: about 0.1 s, so that a worthier one does not wait long."""
+EACH_S: Final = 0.008
+FETCH_MAX: Final = 2_000
+NICENESS: Final = 10
+"""Behind the stream, where they share a core."""
+
+# Only records that begin so are decoded: most of ``work`` are ticks and commands.
+_UNDERSTOOD: Final = b'{"type":"understood"'
+
+_log = logging.getLogger(__name__)
+
+
+class Reads(Protocol):
+    """What is asked of the reader."""
+
+    def label(self, texts: Sequence[str]) -> list[Classification]:
+        """Return the labels of each text."""
+
+
+class Counts:
+    """What the process counts."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.read = Counter("zuruf_deep_read", "Posts read again", registry=registry)
+        self.skipped = Counter("zuruf_deep_skipped", "Posts passed over, by reason", ["reason"], registry=registry)
+        self.relabelled = Counter("zuruf_deep_relabelled", "Labels set otherwise", ["label"], registry=registry)
+        self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
+        self.seconds = Histogram(
+            "zuruf_deep_seconds",
+            "From a post's record to its later labels",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=registry,
+        )
+        for reason in ("full", "late"):
+            self.skipped.labels(reason)
+
+
+class Addresses(Struct, frozen=True):
+    """Where the process is found."""
+
+    health: str
+
+
+class SecondReader:
+    """The process, without its surroundings."""
+
+    def __init__(self, settings: Settings, reader: Reads, clock: Callable[[], float] = time.time) -> None:
+        self.counts = Counts()
+        self.waiting = Waiting(settings.deep_budget_s, EACH_S)
+        self.joined = False
+        self._reader = reader
+        self._clock = clock
+        self._budget_s = settings.deep_budget_s
+        self._decode = Decoder[Understood](Understood, "work").decode
+        self._more = asyncio.Event()
+        # One thread: the session has one, and lets go of the interpreter while it computes.
+        self._pool = ThreadPoolExecutor(1, "zuruf-deep")
+
+    def offer(self, records: Sequence[Any]) -> None:
+        """Pick from a fetch of ``work`` what is worth a second reading."""
+        now_ms = self._clock() * 1000
+        for record in records:
+            if record.value is None or not record.value.startswith(_UNDERSTOOD):
+                continue
+            try:
+                work = self._decode(record.value)
+            except BadEvent:
+                continue  # Dispatch buries it.
+            value = worth(work) if work.action == "created" and work.post.text.strip() else 0.0
+            if not value:
+                continue
+            if now_ms - record.timestamp > self._budget_s * 1000:
+                self.counts.skipped.labels("late").inc()
+            else:
+                self.counts.skipped.labels("full").inc(self.waiting.put(work, value))
+        self.counts.waiting.set(len(self.waiting))
+        if len(self.waiting):
+            self._more.set()
+
+    async def read_next(self) -> list[Relabel]:
+        """Wait for something to read, read it, and return what it changes."""
+        await self._more.wait()
+        batch = self.waiting.take(BATCH_MAX)
+        if not len(self.waiting):
+            self._more.clear()
+        began = time.perf_counter()
+        texts = [work.post.text for work in batch]
+        labels = await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.label, texts)
+        self.waiting.took(time.perf_counter() - began, len(batch))
+        self.counts.read.inc(len(batch))
+        self.counts.waiting.set(len(self.waiting))
+        return [relabel for work, second in zip(batch, labels, strict=True) if (relabel := self._says(work, second))]
+
+    def _says(self, work: Understood, second: Classification) -> Relabel | None:
+        said = found(work.labels, second)
+        now_s = self._clock()
+        self.counts.seconds.observe(max(0.0, now_s - work.at / 1000))
+        if not said.labels:
+            return None
+        for name in said.labels:
+            self.counts.relabelled.labels(name).inc()
+        return Relabel(
+            at=int(now_s * 1000),
+            tenant=work.tenant,
+            labels=said.labels,
+            by="deep",
+            conversation_uri=work.post.conversation_uri,
+            post_id=work.post.id,
+            confidence=said.confidence,
+        )
+
+    def close(self) -> None:
+        """Let the thread go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def record_of(relabel: Relabel) -> Record:
+    """Return the record of later labels, in the partition of all that concerns their tenant."""
+    return Record(topics.WORK.name, relabel.tenant.encode(), encode(relabel))
+
+
+async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses], None], stop: asyncio.Event) -> None:
+    """
+    Run until ``stop`` is set.
+
+    Args:
+        settings: With the broker's addresses.
+        reader: Labels texts, in a thread of its own.
+        ready: Told once, when posts are read.
+        stop: Ends it.
+    """
+    _stand_back()
+    second = SecondReader(settings, reader)
+    producer = Producer(settings, "zuruf-deep")
+    consumer = AIOKafkaConsumer(
+        topics.WORK.name,
+        bootstrap_servers=list(settings.broker),
+        group_id=GROUP,
+        client_id="zuruf-deep",
+        auto_offset_reset="latest",
+        enable_auto_commit=True,
+        max_poll_records=FETCH_MAX,
+        **client_options(settings),
+    )
+    await producer.start()
+    await consumer.start()
+    runner, address = await _serve(second, settings)
+    second.joined = True
+    ready(Addresses(address))
+    tasks = [asyncio.create_task(_fetch(consumer, second)), asyncio.create_task(_write(producer, second))]
+    ends = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([*tasks, ends], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {ends}:
+            task.result()
+    finally:
+        for task in (*tasks, ends):
+            task.cancel()
+        await asyncio.gather(*tasks, ends, return_exceptions=True)
+        second.close()
+        await consumer.stop()
+        await producer.stop()
+        await runner.cleanup()
+
+
+def _stand_back() -> None:
+    try:
+        os.nice(NICENESS)
+    except (AttributeError, OSError):  # Not every system has it, and none must fail for it.
+        _log.debug("this system knows no niceness")
+
+
+async def _fetch(consumer: Any, second: SecondReader) -> None:
+    while True:
+        try:
+            fetched = await consumer.getmany(timeout_ms=500, max_records=FETCH_MAX)
+        except KafkaError as error:
+            _log.warning("the broker is away: %r", error)
+            await asyncio.sleep(1.0)
+            continue
+        for records in fetched.values():
+            second.offer(records)
+
+
+async def _write(producer: Producer, second: SecondReader) -> None:
+    while True:
+        relabels = await second.read_next()
+        try:
+            await producer.write([record_of(relabel) for relabel in relabels])
+        except BrokerAway as error:
+            _log.warning("%d later labels are lost: %s", len(relabels), error)
+
+
+async def _serve(second: SecondReader, settings: Settings) -> tuple[web.AppRunner, str]:
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        return web.json_response({"ready": second.joined}, status=200 if second.joined else 503)
+
+    async def metricsz(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(second.counts.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metricsz)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, settings.http_host, settings.deep_port).start()
+    return runner, f"http://{settings.http_host}:{runner.addresses[0][1]}"

@@ -1,0 +1,111 @@
+"""The second reader without a broker: what it picks, what it passes over, what it writes."""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from msgspec.structs import replace
+
+from models.labels import Classification, Confidence
+from models.records import Tick
+from streams.codec import encode
+from streams.second import SecondReader
+from streams.settings import Settings
+from tests.builders import NOW, labels, understood
+
+SURE = Confidence(0.99, 0.95, 0.95, 0.95, 0.95, 0.99, 0.99)
+
+
+class Says:
+    """A reader that calls everything a complaint, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[list[str]] = []
+
+    def label(self, texts: Sequence[str]) -> list[Classification]:
+        self.given.append(list(texts))
+        return [replace(labels(category="complaint"), confidence=SURE) for _ in texts]
+
+
+def a_reader(budget_s: float = 2.0) -> tuple[SecondReader, Says]:
+    says = Says()
+    return SecondReader(Settings(tenants=(), deep_budget_s=budget_s), says, clock=lambda: NOW / 1000), says
+
+
+def a_record(value: Any, at: int = NOW) -> Any:
+    return SimpleNamespace(value=value if value is None or isinstance(value, bytes) else encode(value), timestamp=at)
+
+
+def unsure(post_id: str = "x:1", **changes: Any) -> Any:
+    return understood(post_id, labels=labels(unsure=("category",)), **changes)
+
+
+def skipped(second: SecondReader, reason: str) -> float:
+    return second.counts.registry.get_sample_value("zuruf_deep_skipped_total", {"reason": reason}) or 0.0
+
+
+def test_an_open_label_becomes_a_later_one() -> None:
+    async def go() -> None:
+        second, _ = a_reader()
+        second.offer([a_record(unsure())])
+        (relabel,) = await second.read_next()
+
+        assert (relabel.by, relabel.tenant, relabel.post_id) == ("deep", "alster", "x:1")
+        assert relabel.labels == {"category": "complaint"}
+        assert relabel.confidence == {"category": 0.95}
+
+    asyncio.run(go())
+
+
+def test_only_new_posts_with_words_are_read() -> None:
+    async def go() -> None:
+        second, _ = a_reader()
+        silent = unsure()
+        second.offer(
+            [
+                a_record(Tick(at=NOW)),
+                a_record(None),
+                a_record(b'{"type":"understood","at":"never"}'),
+                a_record(unsure(action="deleted")),
+                a_record(replace(silent, post=replace(silent.post, text=" "))),
+                a_record(understood(labels=labels(unsure=()))),
+            ]
+        )
+
+        assert len(second.waiting) == 0
+
+    asyncio.run(go())
+
+
+def test_what_is_older_than_the_budget_is_passed_over_and_counted() -> None:
+    async def go() -> None:
+        second, _ = a_reader(budget_s=1.0)
+        second.offer([a_record(unsure("x:1"), NOW - 1001), a_record(unsure("x:2"), NOW - 999)])
+
+        assert (len(second.waiting), skipped(second, "late")) == (1, 1.0)
+
+    asyncio.run(go())
+
+
+def test_what_would_take_longer_than_the_budget_is_passed_over_and_counted() -> None:
+    async def go() -> None:
+        second, says = a_reader(budget_s=0.08)
+        second.offer([a_record(unsure(f"x:{number}")) for number in range(100)])
+
+        assert (len(second.waiting), skipped(second, "full")) == (10, 90.0)
+        await second.read_next()
+        assert len(says.given[0]) == 10
+
+    asyncio.run(go())
+
+
+def test_a_reader_that_agrees_with_a_sure_first_one_says_nothing() -> None:
+    async def go() -> None:
+        second, _ = a_reader()
+        urgent = understood(labels=labels(category="complaint", unsure=()), triage="urgent")
+        second.offer([a_record(replace(urgent, labels=replace(urgent.labels, confidence=SURE)))])
+
+        assert await second.read_next() == []
+
+    asyncio.run(go())
