@@ -76,8 +76,6 @@ class Standing(Struct, frozen=True):
     connect: str
     health: tuple[str, ...]
     """Of the workers."""
-    deep: str
-    """Health of the second reader; "" if nothing is read twice."""
     pids: dict[str, int]
     """By process, as in ``worker-1``; ``broker`` is Java's."""
 
@@ -90,7 +88,7 @@ class House:
         self._children: dict[str, Child] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._ending = False
-        self._learning: asyncio.Task[None] | None = None
+        self._extras: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start all: workers and connect side by side, then the gateway, whose start page links to connect's."""
@@ -99,11 +97,11 @@ class House:
             for name in names:
                 group.create_task(self._start(name, "worker", "--partitions", str(EMBEDDED_PARTITIONS)))
             group.create_task(self._start_doors())
-            if self._settings.deep_budget_s:
-                group.create_task(self._start("deep", "deep"))
         self._keepers = [asyncio.create_task(self._keep(child)) for child in self._children.values()]
         self._keepers.append(asyncio.create_task(self._watch_broker()))
-        self._learning = asyncio.create_task(self._learn())
+        self._extras = [asyncio.create_task(self._beside("learn", "nothing is learnt from corrections any more"))]
+        if self._settings.deep_budget_s:
+            self._extras.append(asyncio.create_task(self._beside("deep", "no post is read a second time any more")))
 
     async def _start_doors(self) -> None:
         connect = await self._start("connect", "connect")
@@ -144,7 +142,6 @@ class House:
             board=gateway["board"],
             connect=facts["connect"]["http"],
             health=tuple(fact["health"] for name, fact in sorted(facts.items()) if name.startswith("worker")),
-            deep=facts["deep"]["health"] if "deep" in facts else "",
             pids={name: child.pid for name, child in self._children.items()} | {"broker": self._broker.pids[1]},
         )
 
@@ -169,13 +166,13 @@ class House:
             except ChildFailed as failure:
                 status = failure.status
 
-    async def _learn(self) -> None:
-        """Keep the learner, once all else stands; without it nothing is learnt, and all else goes on."""
+    async def _beside(self, name: str, without: str) -> None:
+        """Keep what stands beside the stream, once all else stands; without it all else goes on."""
         try:
-            await self._start("learn", "learn")
-            await self._keep(self._children["learn"])
+            await self._start(name, name)
+            await self._keep(self._children[name])
         except (ChildFailed, GaveUp) as failure:
-            self._plan.say(f"nothing is learnt from corrections any more: {failure}")
+            self._plan.say(f"{without}: {failure}")
 
     async def _watch_broker(self) -> None:
         while True:
@@ -197,7 +194,7 @@ class House:
     async def end(self) -> None:
         """End all in order: first who lets people in, then who works for them."""
         self._ending = True
-        tasks = [*self._keepers, *([self._learning] if self._learning is not None else [])]
+        tasks = [*self._keepers, *self._extras]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -294,7 +291,7 @@ async def until(stop: asyncio.Event, *works: Any) -> None:
 
 def announce(standing: Standing) -> None:
     """Print the addresses and process numbers as one line of JSON."""
-    names = ("gateway", "desk", "board", "connect", "health", "deep", "pids")
+    names = ("gateway", "desk", "board", "connect", "health", "pids")
     facts = {"ready": "up", "broker": standing.settings.broker}
     processes.announce(facts | {name: getattr(standing, name) for name in names})
 

@@ -34,13 +34,13 @@ SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
 class Up:
     """A running ``zuruf up``."""
 
-    def __init__(self, data: Path, *options: str, config: Path = DEMO) -> None:
+    def __init__(self, data: Path, *options: str, config: Path = DEMO, **variables: str) -> None:
         self.data = data
         data.mkdir(exist_ok=True)
         self.errors = data / "stderr"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("ZURUF_")}
         environment |= {"ZURUF_DATA": str(data), "ZURUF_DEMO_SECRET": SECRET, "PYTHONPATH": str(ROOT)}
-        environment |= {"ZURUF_SESSION_S": "3"}
+        environment |= {"ZURUF_SESSION_S": "3"} | variables
         command = [sys.executable, "-m", "agents.cli", "up", "--config", str(config), "--announce", *options]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -86,8 +86,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     """Start ``zuruf up`` in a folder of the test's own."""
     started: list[Up] = []
 
-    def started_one(*options: str) -> Up:
-        started.append(Up(tmp_path / "data", *options))
+    def started_one(*options: str, **variables: str) -> Up:
+        started.append(Up(tmp_path / "data", *options, **variables))
         return started[-1]
 
     yield started_one
@@ -121,7 +121,7 @@ def answers(address: str) -> bool:
 def test_everything_answers_and_ends_in_order(start: Callable[..., Up]) -> None:
     up = start("--workers", "2")
 
-    assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "deep", "broker"}
+    assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "broker"}
     for page in ("/", "/desk", "/board", "/readyz", "/metrics"):
         assert answers(up.facts["gateway"] + page), page
     for page in ("/", "/chat", "/static/chat/chat.js", "/readyz", "/metrics"):
@@ -152,7 +152,7 @@ def test_the_example_of_the_readme_sends_a_post(start: Callable[..., Up]) -> Non
 
 def test_a_child_that_is_killed_comes_back_where_it_was(start: Callable[..., Up]) -> None:
     up = start()
-    for name, address in (("gateway", "gateway"), ("connect", "connect"), ("deep", "deep")):
+    for name, address in (("gateway", "gateway"), ("connect", "connect")):
         os.kill(up.pids[name], signal.SIGKILL)
         wait_for(lambda name=name: f"{name} is back" in up.said(), 30, f"{name} is back")  # type: ignore[misc]
         ready = up.facts[address] + "/readyz"
@@ -237,8 +237,15 @@ def test_the_demonstration_loses_nothing(tmp_path: Path) -> None:
     assert tally["post_to_desk_ms"]["p50"] is not None
 
 
-def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up]) -> None:
-    up = start()
+def test_the_second_reader_sets_what_the_first_left_open(
+    start: Callable[..., Up],
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    up = start(ZURUF_DEEP_PORT=str(port))
+    health = f"http://127.0.0.1:{port}"
+    wait_for(lambda: answers(health + "/readyz"), 30, "the second reader is ready")
 
     async def relabelled() -> Relabelled:
         broker = up.facts["broker"]
@@ -265,6 +272,6 @@ def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up
     event = asyncio.run(relabelled())
     assert event.by == "deep"
     assert "language" not in event.labels
-    with urllib.request.urlopen(up.facts["deep"] + "/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(health + "/metrics", timeout=5) as answer:
         figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
     assert float(figures["zuruf_deep_read_total"]) > 0
