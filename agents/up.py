@@ -304,11 +304,7 @@ def block(standing: Standing) -> str:
         ("Chat", f"{standing.connect}/chat", "write to a brand as a customer"),
         ("Webhooks", f"{standing.connect}/webhook/TENANT/ACCOUNT", "posts in, signed"),
         ("Kafka", ", ".join(standing.settings.broker), "posts in by any client, topic posts"),
-        (
-            "Health",
-            ", ".join((*standing.health, standing.deep)).removesuffix(", "),
-            "of the workers; /metrics here and at all others",
-        ),
+        ("Health", ", ".join(standing.health), "of the workers; /metrics here and at all others"),
     ]
     lines = [f"  {name:<9} {address:<44} {what}" for name, address, what in rows]
     return "\n".join(["", "Zuruf is up.", "", *lines, "", "Ctrl-C ends it; what was taken in stays.", ""])
