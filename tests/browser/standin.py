@@ -443,7 +443,18 @@ class StandIn:
 
 
 def _brief(view: wire.CaseView) -> wire.CaseBrief:
-    same = ("case_id", "brand_id", "platform", "state", "version", "triage", "received_at", "due_at", "rep_id", "target")
+    same = (
+        "case_id",
+        "brand_id",
+        "platform",
+        "state",
+        "version",
+        "triage",
+        "received_at",
+        "due_at",
+        "rep_id",
+        "target",
+    )
     return wire.CaseBrief(
         **{name: getattr(view, name) for name in same},
         author=view.author.handle or view.author.name,

@@ -156,9 +156,18 @@ def test_lines_are_sifted_by_each_filter_and_by_words(run: Run) -> None:
     lines = """[{case_id: "1", state: "queued", triage: "less", brand_id: "a", author: "kim", excerpt: "Where is it?"},
         {case_id: "2", state: "held", triage: "urgent", brand_id: "b", author: "lou", excerpt: "Refund", rep_id: "ada"}]"""
     none = {"text": "", "state": "", "triage": "", "brand": ""}
-    wanted = [{"state": "held"}, {"brand": "a"}, {"triage": "urgent"}, {"text": "ADA"}, {"text": "where"}, {"text": "x"}]
+    wanted = [
+        {"state": "held"},
+        {"brand": "a"},
+        {"triage": "urgent"},
+        {"text": "ADA"},
+        {"text": "where"},
+        {"text": "x"},
+    ]
 
-    found = run(f"{[none | one for one in wanted]}.map((one) => state.sifted({lines}, one).map((line) => line.case_id))")
+    found = run(
+        f"{[none | one for one in wanted]}.map((one) => state.sifted({lines}, one).map((line) => line.case_id))"
+    )
 
     assert found == [["2"], ["1"], ["2"], ["2"], ["1"], []]
 
