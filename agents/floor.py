@@ -23,7 +23,7 @@ from models.incidents import is_due
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
 from models.priority import DEFAULT, Order, Why
-from models.promises import answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
+from models.promises import Promises, answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
 from models.queues import ClassQueues, Waiting
 from models.reps import (
     AS_EVER,
@@ -75,16 +75,26 @@ class BrandRules(Struct, frozen=True):
         )
         if promises == case.promises:
             promises = case.promises  # The same tuple says that there is nothing new to watch for.
-        answer = answer_promise(promises)
-        due_at = case.received_at + NOTHING_PROMISED_MS if answer is None else answer.due_at
-        # Past it the platform takes no answer, whatever is promised.
-        if case.reply_until is not None and case.reply_until > case.received_at:
-            due_at = min(due_at, case.reply_until)
-        return replace(case, promises=promises, due_at=due_at)
+        return replace(case, promises=promises, due_at=due_by(promises, case.received_at, case.reply_until))
+
+    def opening(self, triage: Triage, platform: str, received_at: int, reply_until: int | None) -> tuple[Promises, int]:
+        """Return the promises and the due time of a case that is opened now; as ``awaiting_answer``, before it is made."""
+        promises = awaiting_answer((), self.brand.service_level, self.hours, triage, platform, received_at, first=True)
+        return promises, due_by(promises, received_at, reply_until)
 
     def awaiting_customer(self, case: Case, now: int) -> Case:
         """Pause what is promised while the customer is awaited."""
         return replace(case, promises=awaiting_customer(case.promises, now, self.hours))
+
+
+def due_by(promises: Promises, received_at: int, reply_until: int | None) -> int:
+    """Return when a case that awaits an answer is due, Unix ms."""
+    answer = answer_promise(promises)
+    due_at = received_at + NOTHING_PROMISED_MS if answer is None else answer.due_at
+    # Past it the platform takes no answer, whatever is promised.
+    if reply_until is not None and reply_until > received_at:
+        return min(due_at, reply_until)
+    return due_at
 
 
 class House:
@@ -333,15 +343,19 @@ class Floor:
         if old is None or old.promises is not case.promises:
             self._watch(case)
         if old is None:
-            self.closed_in.get((case.tenant, case.conversation_uri), {}).pop(case.case_id, None)
-            self.by_conversation[case.tenant, case.conversation_uri] = case.case_id
+            conversation = (case.tenant, case.conversation_uri)
+            earlier = self.closed_in.get(conversation)
+            if earlier:
+                earlier.pop(case.case_id, None)
+            self.by_conversation[conversation] = case.case_id
         counts = self.counts.get((case.tenant, case.brand_id))
         if counts is None:
             self._count_brands(case.tenant)
             counts = self.counts.setdefault((case.tenant, case.brand_id), Counter())
         state = case.state
         counts[state] += 1
-        self._await(case, old)
+        if case.until or case.reply_until:
+            self._await(case, old)
         if state in WAITING:
             counts["queued:" + case.triage] += 1
             self.waiting[case.tenant] += 1
@@ -411,17 +425,17 @@ class Floor:
         units = self.units.get(key)
         if units is None:
             units = self.units[key] = Counter()
+        gained = case.units if holds else -case.units
+        units[case.kind] += gained
         if holds:
             held[case.case_id] = None
-            units[case.kind] += case.units
         else:
             del held[case.case_id]
-            units[case.kind] -= case.units
             self.done.setdefault(key, 0.0)
-        seat = self.seats.get(case.tenant, {}).get(rep_id)
-        if seat is not None:
-            seat.held_units = units.total()
-            seat.kind_units = units
+        seats = self.seats.get(case.tenant)
+        seat = seats.get(rep_id) if seats else None
+        if seat is not None:  # Its units by kind are the very counter.
+            seat.held_units += gained
             seat.idle_since = self._part.rows.progress.now
             self._note_room(case.tenant, seat)
 

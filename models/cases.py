@@ -301,7 +301,9 @@ def offered(case: Case, rep_id: str, now: int, lasts_ms: int, why: tuple[str, ..
     check(case, "offer")
     number = case.offers + 1
     offer = Offer(offer=f"{case.case_id}.{number}", rep_id=rep_id, offered_at=now, expires_at=now + lasts_ms, why=why)
-    return _moved(case, "offered", offer=offer, offers=number, until=case.until)
+    # Written out: each case is offered, and most of what leaves a state lies at its default.
+    version = case.version + 1
+    return replace(case, state="offered", offer=offer, offers=number, version=version, writer="", writer_until=0)
 
 
 def accepted(case: Case, rep_id: str, offer: str, version: int) -> Case:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from models.reps import AS_EVER, RepProfile, SkillKind, can_take, level_of, skill
+from models.reps import AS_EVER, RepProfile, SkillKind, level_of, skill
 
 NOWHERE: Final = ""
 """The target of a case that anybody may get."""
@@ -30,11 +30,15 @@ Ranked = Sequence[tuple[int, Seat]]
 
 
 def has_room(seat: Seat, kind: str = "", units: int = 1) -> bool:
-    """Whether a case of this kind and size fits beside what the rep holds."""
-    most = seat.profile.kind_units.get(kind)
-    if most is not None and seat.kind_units[kind] + units > most:
+    """Whether a case of this kind and size fits beside what the rep holds; as ``reps.can_take``, for each seat of a decision."""
+    profile = seat.profile
+    capacity = profile.capacity
+    if seat.held_units + (units if units < capacity else capacity) > capacity:
         return False
-    return can_take(seat.profile, seat.held_units, units)
+    if not profile.kind_units:
+        return True
+    most = profile.kind_units.get(kind)
+    return most is None or seat.kind_units[kind] + units <= most
 
 
 def level_for(rep: RepProfile, kind: SkillKind, value: str) -> int:

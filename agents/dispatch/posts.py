@@ -107,22 +107,22 @@ def _count(turn: Turn, work: Understood, reason: Any, case_id: str = "") -> None
 
 
 def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
-    post = work.post
-    triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=turn.now)
+    post, now = work.post, turn.now
+    triage, more = final_triage(work.triage, unanswered=0, reply_until=post.reply_until, now=now)
     known, triage, again = met(turn, work, triage)
     kind = turn.floor.house.kind_of(work.tenant, post.platform, post.visibility)
-    case_id = f"c{work.src[0]}-{work.src[1]}"
+    promises, due_at = rules.opening(triage, post.platform, post.received_at, post.reply_until)
     case = Case(
-        case_id=case_id,
+        case_id=f"c{work.src[0]}-{work.src[1]}",
         tenant=work.tenant,
         brand_id=work.brand_id,
         platform=post.platform,
         account_id=post.account_id,
         conversation_uri=post.conversation_uri,
         state="queued",
-        opened_at=turn.now,
+        opened_at=now,
         received_at=post.received_at,
-        due_at=0,
+        due_at=due_at,
         triage=triage,
         addressed=work.addressed,
         labels=work.labels,
@@ -141,8 +141,8 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
         units=kind.units,
         sketch=work.sketch,
         known=known,
+        promises=promises,
     )
-    case = rules.awaiting_answer(case, first=True)
     _tell_arrival(turn, Opened, work, case)
     case, said = greeted(turn, placed(turn, case), rules)
     if case.state == "automatic":

@@ -28,11 +28,13 @@ from tests.agents.test_floor_properties import TENANT, Day, check, derived
 
 OPEN_MAX: Final = 60
 """Beyond so many open cases no post comes for a while."""
+CLOSED_KEEP_MS: Final = 3_600_000
+"""An hour and not a week: what is closed is read whenever everything is compared."""
 CHECK_EVERY: Final = 25
 ROWS_EVERY: Final = 500
 CRASH_EVERY: Final = 700
 DECISION_SHARE: Final = 0.2
-REPEAT_SHARE: Final = 0.02
+REPEAT_SHARE: Final = 0.01
 NOT_REPEATED: Final = (r.Tick, r.Takeover, HeadChanged)
 """What the owner of a partition writes by itself, once; and what only passes through."""
 
@@ -47,6 +49,7 @@ class Life(Day):
         """Cases that are open, by what was told of them alone."""
         self._dice = random.Random(seed + 1)
         super().__init__(folder, seed)
+        self.step.closed_keep_ms = CLOSED_KEEP_MS
         self.began = self.now
 
     def random_of_checks(self) -> float:
