@@ -562,7 +562,7 @@ class Floor:
     def _able(self, case: Case) -> Ranked:
         """Return the seats that a case may go to by now."""
         widening = self.house.widening(case.tenant)
-        step = step_at(widening, self._part.rows.progress.now - case.received_at)
+        step = step_at(widening, self._part.rows.progress.now - case.received_at) if len(widening) > 1 else 0
         labels = case.labels
         kind = (case.tenant, labels.language, labels.subject, case.brand_id, case.platform, case.target, step)
         able = self._ranked.get(kind)

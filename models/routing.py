@@ -102,11 +102,15 @@ def choose_seat(
     best_fit = -1
     fallback: Seat | None = None
     for level, seat in able:
-        if not has_room(seat, kind, units):
+        # The same as ``has_room`` where one unit of any kind is sought, as nearly always: a call a seat is dear.
+        profile = seat.profile
+        if seat.held_units >= profile.capacity or (
+            (units > 1 or profile.kind_units) and not has_room(seat, kind, units)
+        ):
             continue
-        if declined and seat.profile.id in declined:
+        if declined and profile.id in declined:
             fallback = fallback or seat
-        elif seat.profile.id == preferred:
+        elif preferred and profile.id == preferred:
             return seat
         elif best is None:
             best, best_fit = seat, level

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 import agents.demo
 from models.brands import Tenant
+from models.labels import LANGUAGES
 from models.posts import Author, Post, PostData, key_of
 from models.reps import RepProfile
 from streams import topics
@@ -21,12 +22,13 @@ from streams.configuration import read_toml, tenants_of
 from streams.topics import EMBEDDED_PARTITIONS
 
 DEMO = Path(agents.demo.__file__).parent
-DESKS = 8  # Of each tenant: they speak all, and have room for every case of a run.
+DESKS = 8  # Of each tenant: they speak all as well as any step of the demo asks, and have room for every case of a run.
 
 
 def tenants() -> tuple[Tenant, ...]:
     """Return the demo's tenants, with desks that never fill: every case is offered at once."""
-    reps = tuple(RepProfile(id=f"rep-{n}", name=f"Rep {n}", capacity=1_000_000) for n in range(DESKS))
+    speaks = {f"lang:{language}": 5 for language in LANGUAGES}
+    reps = tuple(RepProfile(id=f"rep-{n}", name=f"Rep {n}", skills=speaks, capacity=1_000_000) for n in range(DESKS))
     return tuple(replace(tenant, reps=reps) for tenant in tenants_of(read_toml(DEMO / "zuruf.toml")))
 
 
