@@ -20,7 +20,7 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 PROTOCOL: Final = "zuruf.desk.v1"
-NUMBERED: Final = frozenset({"offer", "revoke", "case", "message", "publish", "presence_is"})
+NUMBERED: Final = frozenset({"offer", "revoke", "case", "message", "publish", "presence_is", "notice"})
 AGAIN_S: Final = 3.0  # Without a result.
 ACK_EVERY: Final = 10
 BACK_S: Final = 0.3
