@@ -6,8 +6,8 @@ looking for what nobody has said yet costs an arriving post nothing; where an in
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Literal
 
 from models.brands import Brand, IncidentRules
 from models.cases import Case
@@ -33,21 +33,13 @@ from streams.carry import Part
 from tables.incidents import INCIDENTS
 
 PENDING_MAX: Final = 20_000  # Posts not compared yet; beyond it the oldest are passed over, and join nothing.
-COMPARED_MAX: Final = 500  # At one tick: 5 ms. What came meanwhile waits for the next one.
+COMPARED_MAX: Final = 300  # At one tick: 10 ms. What came meanwhile waits for the next one.
 GROWN_MS: Final = 10 * MINUTE_MS
 KIN_SHARE: Final = 0.7
 """Of the similarity that one post needs: where so many say it, less is enough."""
 
 Standing = Literal["joining", "waiting", "going", "answered", "apart"]
 """Of a case in its incident: in the queue, set aside without an answer, with one under way, answered, or with a person."""
-
-
-class Arrival(NamedTuple):
-    """A post that opened a case and has not been compared yet."""
-
-    brand: BrandKey
-    sketch: bytes
-    seen: Seen
 
 
 class Group:
@@ -159,7 +151,8 @@ class Incidents:
         self.groups: dict[str, Group] = {}
         self.live: dict[BrandKey, dict[str, Group]] = {}
         self.gathering = Gathering()
-        self.pending: deque[Arrival] = deque(maxlen=PENDING_MAX)
+        self.pending: deque[str] = deque(maxlen=PENDING_MAX)
+        """Cases that have not been compared yet, the oldest first."""
         self.pace = Pace()
 
     def rules(self, brand: BrandKey) -> IncidentRules | None:
@@ -208,7 +201,7 @@ class Incidents:
         rules = self.rules(brand)
         if rules is None or not case.sketch or case.opened_at < self._now - rules.window_min * MINUTE_MS:
             return
-        leader = self._gather(brand, case.sketch, seen_of(case, case.opened_at), rules)
+        leader = self._gather(case, case.opened_at, rules)
         if group is not None and group.incident.state in LIVE and not leader.incident_id:
             self.gathering.attach(leader, group.incident.incident_id)
 
@@ -263,36 +256,32 @@ class Incidents:
         Returns:
             The living incident that it belongs to; None where it belongs to none, or will be compared at a tick.
         """
-        brand = (case.tenant, case.brand_id)
         if not case.sketch:
             return None
-        if brand not in self.live:
-            self.pending.append(Arrival(brand, case.sketch, seen_of(case, now)))
-            return None
-        rules = self.rules(brand)
+        brand = (case.tenant, case.brand_id)
+        rules = self.rules(brand) if brand in self.live else None
         if rules is None:
+            self.pending.append(case.case_id)
             return None
-        leader = self._gather(brand, case.sketch, seen_of(case, now), rules)
-        return self.group_of(leader)
+        return self.group_of(self._gather(case, now, rules))
 
-    def _gather(self, brand: BrandKey, sketch: bytes, seen: Seen, rules: IncidentRules) -> Leader:
-        leader = self.gathering.find(brand, sketch, seen.at, rules)
-        return self.gathering.add(brand, sketch, seen, rules, leader)
+    def _gather(self, case: Case, at: int, rules: IncidentRules) -> Leader:
+        brand, sketch = (case.tenant, case.brand_id), case.sketch
+        leader = self.gathering.find(brand, sketch, at, rules)
+        return self.gathering.add(brand, sketch, Seen(at, case.case_id, author_of(case)), rules, leader)
 
     def group_of(self, leader: Leader) -> Group | None:
         """Return the living incident that a leader's posts belong to."""
         return self.live.get(leader.brand, {}).get(leader.incident_id) if leader.incident_id else None
 
-    def compare(self, now: int) -> Iterator[tuple[Arrival, Leader, IncidentRules]]:
+    def compare(self, case_of: Callable[[str], Case | None], now: int) -> Iterator[tuple[Case, Leader, IncidentRules]]:
         """Compare posts that have come since, at most so many at a tick; yield each with the group that it is in."""
         for _ in range(min(COMPARED_MAX, len(self.pending))):
-            arrival = self.pending.popleft()
-            rules = self.rules(arrival.brand)
-            if rules is not None:
-                seen = arrival.seen._replace(
-                    at=now
-                )  # Times do not fall, though others were compared at once meanwhile.
-                yield arrival, self._gather(arrival.brand, arrival.sketch, seen, rules), rules
+            case = case_of(self.pending.popleft())
+            rules = self.rules((case.tenant, case.brand_id)) if case is not None else None
+            if case is not None and rules is not None and case.sketch:
+                # At the tick's time: others may have been compared at once meanwhile, and times may not fall.
+                yield case, self._gather(case, now, rules), rules
 
     def is_ripe(self, leader: Leader, rules: IncidentRules) -> bool:
         """Whether a group has become an incident that was not seen before."""
@@ -347,11 +336,6 @@ class Incidents:
             hold_until=incident.decided_at + hold_min * MINUTE_MS if incident.state == "grouped" else 0,
             answer=incident.answer.text[:SAMPLE_CHARS] if incident.answer is not None else "",
         )
-
-
-def seen_of(case: Case, at: int) -> Seen:
-    """Return a case as a group remembers it."""
-    return Seen(at, case.case_id, author_of(case))
 
 
 def author_of(case: Case) -> str:

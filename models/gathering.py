@@ -9,14 +9,14 @@ many leaders there are. A leader without a new post for a window is forgotten.
 What is counted are authors, not posts: one angry author with twenty posts is no incident.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from msgspec import Struct
 
 from models.brands import IncidentRules
-from models.sketch import bands_of, similarity
+from models.sketch import alike, bands_of
 
 LEADERS_MAX: Final = (
     20_000  # Of a partition, 2 KB each: five unlike posts a second for an hour. The longest silent leave.
@@ -45,9 +45,13 @@ class Leader(Struct, eq=False):
     number: int
     brand: BrandKey
     sketch: bytes
+    value: int
+    """The sketch as a number."""
+    bands: tuple[int, ...]
     last_at: int
-    seen: deque[Seen]
-    authors: Counter[str]
+    seen: list[Seen]
+    """Oldest first."""
+    authors: dict[str, int]
     """Posts of the window by author."""
     incident_id: str = ""
     """The incident that it has become; also one that was dismissed: then it stays silent."""
@@ -64,7 +68,7 @@ class Gathering:
         self._leaders_max = leaders_max
         self._leaders: OrderedDict[int, Leader] = OrderedDict()
         """By number, the longest silent first."""
-        self._buckets: dict[BrandKey, dict[int, list[int]]] = {}
+        self._buckets: dict[BrandKey, dict[int, tuple[int, ...]]] = {}
         self._by_incident: dict[str, Leader] = {}
         self._count = 0
 
@@ -78,13 +82,13 @@ class Gathering:
     def find(self, brand: BrandKey, sketch: bytes, at: int, rules: IncidentRules) -> Leader | None:
         """Return the living leader that a text is most like, the elder of two; None if it is like none."""
         best: Leader | None = None
-        best_share = rules.similarity
+        best_share, value = rules.similarity, int.from_bytes(sketch)
         for number in sorted(self._met(brand, sketch)):
             leader = self._leaders[number]
             if leader.last_at < at - rules.window_min * MINUTE_MS:
                 self._forget(leader)
                 continue
-            share = similarity(leader.sketch, sketch)
+            share = alike(leader.value, value)
             if share > best_share or (best is None and share == best_share):
                 best, best_share = leader, share
         return best
@@ -111,10 +115,8 @@ class Gathering:
         self._leaders.move_to_end(leader.number)
         leader.last_at = max(leader.last_at, seen.at)
         leader.seen.append(seen)
-        leader.authors[seen.author] += 1
-        before = leader.last_at - rules.window_min * MINUTE_MS
-        while leader.seen[0].at < before or len(leader.seen) > SEEN_MAX:
-            _leave(leader.authors, leader.seen.popleft().author)
+        leader.authors[seen.author] = leader.authors.get(seen.author, 0) + 1
+        _forget_seen(leader, leader.last_at - rules.window_min * MINUTE_MS)
         return leader
 
     def found(self, brand: BrandKey, sketch: bytes, at: int, incident_id: str) -> Leader:
@@ -145,14 +147,11 @@ class Gathering:
 
     def _lead(self, brand: BrandKey, sketch: bytes, at: int) -> Leader:
         self._count += 1
-        leader = Leader(self._count, brand, sketch, at, deque(), Counter())
+        leader = Leader(self._count, brand, sketch, int.from_bytes(sketch), tuple(bands_of(sketch)), at, [], {})
         self._leaders[leader.number] = leader
         buckets = self._buckets.setdefault(brand, {})
-        for band in bands_of(sketch):
-            bucket = buckets.setdefault(band, [])
-            bucket.append(leader.number)
-            if len(bucket) > BUCKET_MAX:
-                del bucket[0]
+        for band in leader.bands:
+            buckets[band] = (*buckets.get(band, ())[1 - BUCKET_MAX :], leader.number)
         if len(self._leaders) > self._leaders_max:
             self._forget(next(iter(self._leaders.values())))
         return leader
@@ -162,17 +161,24 @@ class Gathering:
         if self._by_incident.get(leader.incident_id) is leader:
             del self._by_incident[leader.incident_id]
         buckets = self._buckets[leader.brand]
-        for band in bands_of(leader.sketch):
-            bucket = buckets.get(band, [])
-            if leader.number in bucket:
-                bucket.remove(leader.number)
-            if not bucket:
-                buckets.pop(band, None)
+        for band in leader.bands:
+            bucket = buckets.get(band, ())
+            if bucket == (leader.number,):
+                del buckets[band]
+            elif leader.number in bucket:
+                buckets[band] = tuple(number for number in bucket if number != leader.number)
         if not buckets:
             del self._buckets[leader.brand]
 
 
-def _leave(authors: Counter[str], author: str) -> None:
-    authors[author] -= 1
-    if not authors[author]:
-        del authors[author]
+def _forget_seen(leader: Leader, before: int) -> None:
+    """Forget posts of before the window, and the oldest beyond the bound."""
+    seen = leader.seen
+    gone = max(0, len(seen) - SEEN_MAX)
+    while seen[gone].at < before:
+        gone += 1
+    for one in seen[:gone]:
+        leader.authors[one.author] -= 1
+        if not leader.authors[one.author]:
+            del leader.authors[one.author]
+    del seen[:gone]

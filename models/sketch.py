@@ -126,6 +126,13 @@ def bands_of(sketch: bytes) -> list[int]:
 
 def similarity(left: bytes, right: bytes) -> float:
     """Return the estimated share of shingles that two texts have in common, 0..1, bytes that agree by chance taken off."""
-    differing = int.from_bytes(left) ^ int.from_bytes(right)
-    equal = differing.to_bytes(BINS).count(0)
-    return max(0.0, (equal / BINS - 1 / 256) / (1 - 1 / 256))
+    return _SHARES[(int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(BINS).count(0)]
+
+
+def alike(left: int, right: int) -> float:
+    """Return the same of two sketches read as numbers (big endian): a third of the cost where one meets many."""
+    return _SHARES[(left ^ right).to_bytes(BINS).count(0)]
+
+
+_SHARES: Final = tuple(max(0.0, (equal / BINS - 1 / 256) / (1 - 1 / 256)) for equal in range(BINS + 1))
+"""By the number of bytes that are equal."""

@@ -10,7 +10,7 @@ from agents.dispatch.orders import check_supervisor, for_all
 from agents.dispatch.publishing import publish
 from agents.dispatch.turn import Turn
 from agents.dispatch.views import brief
-from agents.incidents import Arrival, Group, account_of
+from agents.incidents import Group, account_of
 from models import incidents
 from models.brands import IncidentRules
 from models.cases import Case, Entry, holder_of
@@ -100,21 +100,21 @@ def _words(case: Case) -> str:
 def pass_time(turn: Turn) -> None:
     """Compare what has come since the last tick, and bring about what was decided."""
     index = turn.floor.incidents
-    for arrival, leader, rules in index.compare(turn.now):
-        _compared(turn, arrival, leader, rules)
+    for case, leader, rules in index.compare(turn.floor.case, turn.now):
+        _compared(turn, case, leader, rules)
     for group in list(index.groups.values()):
         _look_after(turn, group)
 
 
-def _compared(turn: Turn, arrival: Arrival, leader: Leader, rules: IncidentRules) -> None:
+def _compared(turn: Turn, case: Case, leader: Leader, rules: IncidentRules) -> None:
     index = turn.floor.incidents
     group = index.group_of(leader)
     if group is not None:
-        _join(turn, group, arrival.seen.case_id)
+        _join(turn, group, case.case_id)
     elif index.is_ripe(leader, rules):
         kin = index.kin_of(leader, rules)
         if kin is None:
-            _suggest(turn, leader, rules, f"i{arrival.seen.case_id}")
+            _suggest(turn, leader, rules, f"i{case.case_id}")
         else:
             index.gathering.attach(leader, kin.incident.incident_id)
             for case_id in [one.case_id for one in leader.seen]:
