@@ -206,16 +206,14 @@ async def _hello(socket: ClientConnection, token: str) -> None:
 def configured(folder: Path, callback: str) -> Settings:
     file = folder / "zuruf.toml"
     file.write_text(CONFIGURATION.format(callback=callback), encoding="utf-8")
-    return load(
-        file, {"ZURUF_DATA": str(folder / "data"), "ZURUF_SECRET": secrets.token_urlsafe(48), "ZURUF_SESSION_S": "3"}
-    )
+    return load(file, {"ZURUF_DATA": str(folder / "data"), "ZURUF_SECRET": secrets.token_urlsafe(48)})
 
 
 @contextlib.asynccontextmanager
 async def standing(folder: Path) -> AsyncIterator[House]:
     """Start all of it."""
     key = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    environment = {"ZURUF_INCIDENT_SECRET": key, "ZURUF_SESSION_S": "3"}
+    environment = {"ZURUF_INCIDENT_SECRET": key}
     async with listening({ACCOUNT: key}) as callback:
         settings = configured(folder, callback.address)
         async with up.running(up.Plan(settings, log_level="warning", environment=environment)) as house:
