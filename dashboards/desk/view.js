@@ -172,6 +172,7 @@ function detail(ui, { view, held, reason }, actions) {
       <div class="about">
         <h2>${nameOf(view.author)}${view.author.verified ? html`<span class="verified" title=${t("author.verified")}>${icon("verified")}</span>` : nothing}${original(view)}</h2>
         <p class="dim">${about(ui, view)}</p>
+        ${view.known ? html`<p class="dim earlier">${earlier(view.known)}</p>` : nothing}
       </div>
       ${over ? nothing : html`<div class="clock">${due(view)}<span class="dim">${t(dueWord(view))}</span></div>`}
     </header>
@@ -181,6 +182,17 @@ function detail(ui, { view, held, reason }, actions) {
     ${facts(ui, view, may, actions)}
     ${foot(ui, view, held, reason, may, actions)}
   </article>`;
+}
+
+// What is known of an author from before.
+function earlier(known) {
+  const said = [t("author.contacts", { n: known.contacts ?? 0 })];
+  if (known.last_at) said.push(t("author.last", { time: dayTime(known.last_at, now()) }));
+  if (known.platforms?.length > 1) said.push(known.platforms.map((name) => word("platform", name)).join(", "));
+  if (known.vip) said.push(t("author.vip"));
+  if (known.active) said.push(t("author.active"));
+  if (known.crm_id) said.push(t("author.crm", { id: known.crm_id }));
+  return said.join(" · ");
 }
 
 // What was said to the customer, in dispatch's own order, and between it, by time, what reps told each other.

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 
 from models import wire
+from models.cases import Known
 from tests.browser.conftest import Open, until
 from tests.browser.scenes import SCENES, view
 from tests.browser.standin import StandIn, now_ms
@@ -437,3 +438,13 @@ def test_nothing_scrolls_sideways_at_360_pixels(open_page: Open, gateway: StandI
         assert page.evaluate(wide) is False
         page.locator(".case-head .narrow").click()
         expect(page.locator(".row").first).to_be_visible()
+
+
+def test_a_rep_sees_what_is_known_of_an_author_from_before(open_page: Open, gateway: StandIn) -> None:
+    page = sit_down(open_page, lang="de")
+    known = Known(contacts=3, platforms=("x", "mastodon"), vip=True, crm_id="4711")
+    gateway.offer(replace(view(SCENES[0], now_ms()), known=known))
+    page.get_by_role("button", name="Katrin Vogel").click()
+
+    expect(page.locator(".earlier")).to_contain_text("3 frühere Gespräche")
+    expect(page.locator(".earlier")).to_contain_text("VIP · Kunde 4711")
