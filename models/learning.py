@@ -115,9 +115,19 @@ def grams_of(texts: Sequence[str]) -> Grams:
     return Grams(len(texts), rows, buckets, values)
 
 
+def buckets_of(texts: Sequence[str]) -> Ids:
+    """Return the bucket of every n-gram of normalised texts, 0 where there is none. Shape (n, as many as come)."""
+    return np.concatenate(hashes(code_points(texts)), axis=1) >> (HASH_BITS - BITS)
+
+
+def lengths_of(ids: Ids) -> Floats:
+    """Return the root of the number of each text's n-grams, at least 1. Shape (n,)."""
+    return np.asarray(np.sqrt(np.maximum(np.count_nonzero(ids, axis=1), 1)))
+
+
 def _block(texts: Sequence[str], first: int) -> tuple[Ids, Ids, Floats]:
-    ids = np.concatenate(hashes(code_points(texts)), axis=1) >> (HASH_BITS - BITS)
-    lengths = np.sqrt(np.maximum(np.count_nonzero(ids, axis=1), 1))
+    ids = buckets_of(texts)
+    lengths = lengths_of(ids)
     rows, _ = np.nonzero(ids)
     keys, counts = np.unique((rows << BITS) + ids[ids > 0], return_counts=True)
     rows = keys >> BITS

@@ -36,7 +36,7 @@ def test_part(classifier: Classifier) -> Tenant:
 def test_a_new_tenants_corrections_are_worth_points_of_accuracy(
     classifier: Classifier, tenant: Tenant, test_part: Tenant
 ) -> None:
-    steps, champion = learn(tenant, test_part, classifier.version, (0, 500))
+    steps, champion = learn(tenant, test_part, classifier.version, (0, 200))
     assert champion is not None
     assert steps[1].accuracy >= max(0.732, steps[0].accuracy + 0.02)
 
