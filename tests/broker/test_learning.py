@@ -28,6 +28,9 @@ from streams.gateway.auth import issue
 ROOT = Path(__file__).parents[2]
 SECRET = "learning-tests-secret-of-32-chars-or-more"
 CONFIG = """
+[engine]
+deep_budget_s = 0
+
 [[tenant]]
 id = "alster"
 name = "Alster"
