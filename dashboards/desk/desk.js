@@ -57,9 +57,13 @@ function draw() {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    render(ui.connection === "none" ? seatList.view(t("seats.desk")) : page(ui, actions), root);
-    document.title = `${title()}${t("desk.title")} · Zuruf`;
+    drawNow();
   });
+}
+
+function drawNow() {
+  render(ui.connection === "none" ? seatList.view(t("seats.desk")) : page(ui, actions), root);
+  document.title = `${title()}${t("desk.title")} · Zuruf`;
 }
 
 // How many offers wait, and whether a promise is in danger.
@@ -338,7 +342,12 @@ const VERSIONED = new Set(["hold", "resume", "transfer", "approve", "return", "r
 
 export const draft = (caseId) => session.get(`draft.${caseId}`) ?? "";
 const setDraft = (caseId, text) => session.set(`draft.${caseId}`, text);
-const here = () => caseOf(ui.state, ui.selected);
+// The chosen case; of one that has not come yet, its line in the list says enough to act on it.
+const here = () => caseOf(ui.state, ui.selected) ?? lineHere();
+function lineHere() {
+  const line = ui.tab === "mine" ? null : ui.state.lists.get(ui.tab)?.cases.find((one) => one.case_id === ui.selected);
+  return line ? { view: line, held: false, reason: "" } : null;
+}
 const selectedCase = () => ui.state.cases.get(ui.selected);
 const may = (act) => {
   const found = here();
@@ -375,15 +384,16 @@ function step(by) {
   select(ids[at < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, at + by))]);
 }
 
+// At once: the next key already belongs to what has been opened.
 function focus(selector) {
-  requestAnimationFrame(() => requestAnimationFrame(() => root.querySelector(selector)?.focus()));
+  drawNow();
+  root.querySelector(selector)?.focus();
 }
 
 function openPanel(kind, more = {}) {
   if (ui.panel?.kind === kind) return closePanel();
   ui.reading ||= Boolean(more.caseId);
   ui.panel = { kind, ...more };
-  draw();
   focus(".panel [data-first], .label-form [data-first]");
 }
 
@@ -428,8 +438,8 @@ const actions = {
   },
   inPanel: (some, then = "") => {
     Object.assign(ui.panel, some);
-    draw();
     if (then) focus(then);
+    else draw();
   },
 
   // One key for "this is mine now": an offer, what waits, or, for a supervisor, whatever is open.
@@ -531,7 +541,7 @@ function send() {
 function approve() {
   const { view } = here();
   const field = area();
-  const text = field?.value.trim();
+  const text = view.thread && field?.value.trim();
   if (!text) return false;
   const same = text === (answerOf(view)?.text ?? "").trim();
   if (onCase("approve", { type: "approve", text: same ? "" : text }) === false) return false;

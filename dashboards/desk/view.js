@@ -142,7 +142,7 @@ function row(ui, view, actions, group) {
 
 const isReturned = (view) => view.state === "working" && view.thread?.findLast((entry) => entry.by === "rep")?.status === "returned";
 const othersAt = (ui, caseId) => (ui.state.viewers.get(caseId) ?? []).filter((one) => one.rep_id !== ui.welcome?.subject);
-const lookers = (ui, others) => others.map((one) => t(one.writing ? "viewers.writes" : "viewers.looks", { who: one.name || nameOfRep(ui, one.rep_id) })).join(" · ");
+const lookers = (ui, others) => others.map((one) => t(one.writing ? "viewers.writes" : "viewers.looks", { who: one.name && one.name !== one.rep_id ? one.name : nameOfRep(ui, one.rep_id) })).join(" · ");
 const toldWords = (view) => (view.promises ?? []).filter((one) => one.told && !one.paused_at).map((one) => t(`told.${one.told}`, { what: t(`promise.${one.kind}`), time: dayTime(one.due_at, now()) })).join(" · ");
 const hasFailed = (view) => ["failed", "unknown"].includes(view.thread?.findLast((entry) => entry.by === "rep")?.status);
 const brandName = (ui, view) => ui.welcome?.brands?.[view.brand_id] ?? view.brand_id;
@@ -159,7 +159,7 @@ function due(view) {
 // -- one case -----------------------------------------------------------------------------------------------------
 
 function empty(ui, actions) {
-  return html`<section class="detail none">${ui.panel && !ui.panel.caseId ? html`<div class="alone">${panel(ui, null, actions)}</div>` : nothing}<p class="dim">${ui.state.cases.size || ui.tab !== "mine" ? t("detail.choose") : t("detail.none")}</p></section>`;
+  return html`<section class="detail none">${ui.panel && !ui.panel.caseId ? html`<div class="alone">${panel(ui, null, actions)}</div>` : nothing}<p class="dim">${t(ui.tab !== "mine" && ui.selected ? "list.asking" : ui.state.cases.size || ui.tab !== "mine" ? "detail.choose" : "detail.none")}</p></section>`;
 }
 
 function detail(ui, { view, held, reason }, actions) {
