@@ -166,6 +166,7 @@ function page() {
           ${incidents.panel(single || ui.frames.has(ui.brand))}
           <h2 class="brand-name">${ui.frames.has(ui.brand) ? nameOf(ui.brand) : single ? nameOf(frames[0].brand_id) : t("board.all")}</h2>
           ${tiles(shown, !ui.frames.has(ui.brand) && !single)}
+          ${minor(shown, !ui.frames.has(ui.brand) && !single)}
           ${chartRow(shown)}
           ${learned(shown.learned ?? [])}
         </main>`
@@ -241,6 +242,20 @@ function tiles(frame, all) {
     ${tile("answered", share(frame.share_answered_24h), target(frame.share_answered_24h, TARGETS.answered, "tile.lowest"), answered)}
     ${tile("response", seconds(frame.response_p50_s), frame.response_p90_s == null ? nothingYet : t("tile.p90", { time: seconds(frame.response_p90_s) }))}
     ${tile("reps", number(reps.available ?? 0), t("tile.reps.of", { busy: reps.busy ?? 0, away: reps.away ?? 0 }))}
+  </dl>`;
+}
+
+// Beneath what counts most: promises in danger and broken, what became of resolutions, and where open cases are.
+function minor(frame, all) {
+  const resolved = frame.share_resolved_in_time_1h;
+  const kept = resolved == null ? t("tile.uncounted") : `${t("tile.resolved.n", { n: frame.resolved_1h ?? 0 })}${all ? `, ${t("tile.lowest")}` : ""}`;
+  return html`<dl class="minor">
+    ${tile("warned", number(frame.warned ?? 0), t("tile.warned_1h", { n: frame.warned_1h ?? 0 }), frame.warned > 0 ? "soon" : "")}
+    ${tile("breached", number(frame.breached_1h ?? 0), t("tile.breached.of"), frame.breached_1h > 0 ? "bad" : "good")}
+    ${tile("resolved", share(resolved), kept, met(resolved, TARGETS.in_time))}
+    ${tile("in_hand", number(frame.working ?? 0), t("tile.in_hand.of", { offered: frame.offered ?? 0, held: frame.held ?? 0 }))}
+    ${tile("approval", number(frame.awaiting_approval ?? 0), t("tile.approval.of"))}
+    ${tile("customer", number(frame.awaiting_customer ?? 0), t("tile.customer.of"))}
   </dl>`;
 }
 

@@ -9,6 +9,9 @@ export const total = (counts) => Object.values(counts ?? {}).reduce((sum, count)
 // good, bad or unknown: a share that nothing was counted for is neither.
 export const met = (value, target) => (value == null ? "unknown" : value >= target ? "good" : "bad");
 
+const SUMS = [
+  "working", "due_soon", "late", "posts_1h", "answered_1h", "warned", "warned_1h", "breached_1h", "resolved_1h", "offered", "held", "awaiting_approval", "awaiting_customer",
+];
 const sum = (frames, field) => frames.reduce((all, frame) => all + (frame[field] ?? 0), 0);
 const present = (frames, field) => frames.map((frame) => frame[field]).filter((value) => value != null);
 const lowest = (values) => (values.length ? Math.min(...values) : null);
@@ -37,11 +40,12 @@ export function together(frames) {
     reps: frames[0]?.reps ?? {},
     learned: frames[0]?.learned ?? [],
     share_in_time_1h: lowest(present(frames, "share_in_time_1h")),
+    share_resolved_in_time_1h: lowest(present(frames, "share_resolved_in_time_1h")),
     share_answered_24h: lowest(present(frames, "share_answered_24h")),
     response_p50_s: highest(present(frames, "response_p50_s")),
     response_p90_s: highest(present(frames, "response_p90_s")),
     category_1h: added(frames, "category_1h"),
-    ...Object.fromEntries(["working", "due_soon", "late", "posts_1h", "answered_1h"].map((field) => [field, sum(frames, field)])),
+    ...Object.fromEntries(SUMS.map((field) => [field, sum(frames, field)])),
     ...Object.fromEntries(["posts_per_min", "answered_per_min", "late_per_min"].map((field) => [field, addedSeries(frames, field)])),
   };
 }

@@ -182,13 +182,21 @@ function loggedOut(frame) {
 
 // Taken by hand: the case that comes for it is what the rep wants to see.
 const TAKING = new Set(["pull", "sup_take"]);
-const isTaking = (caseId) => [...ui.pending.values()].some(({ command: sent }) => TAKING.has(sent.type) && (!sent.case_id || sent.case_id === caseId));
+const TAKEN_MS = 10_000; // The case comes a moment before or after the result.
+let taken = { caseId: "", until: 0 };
+function isTaken(caseId) {
+  const entry = [...ui.pending.values()].find(({ command: sent }) => TAKING.has(sent.type) && (sent.case_id ?? caseId) === caseId);
+  if (entry) entry.came = true;
+  else if (taken.until < Date.now() || (taken.caseId || caseId) !== caseId) return false;
+  taken.until = 0;
+  return true;
+}
 
 function noticed(frame, known) {
   if (frame.type === "offer") {
     const view = frame.case;
     say(t("say.offer", { who: authorName(view), triage: word("triage", view.triage) }));
-  } else if (frame.type === "case" && !known.has(frame.case.case_id) && isTaking(frame.case.case_id)) {
+  } else if (frame.type === "case" && !known.has(frame.case.case_id) && isTaken(frame.case.case_id)) {
     ui.tab = "mine";
     select(frame.case.case_id);
   } else if (frame.type === "revoke" && !["closed", "rejected", "transferred"].includes(frame.reason)) {
@@ -233,6 +241,7 @@ function settled(frame) {
   const entry = ui.pending.get(frame.re);
   if (!entry) return; // A look, or a list: nothing hangs on it.
   ui.pending.delete(frame.re);
+  if (frame.ok && TAKING.has(entry.command.type) && !entry.came) taken = { caseId: entry.command.case_id ?? "", until: Date.now() + TAKEN_MS };
   if (!frame.ok) refused(entry, frame.error);
   else if (SAID[entry.command.type]) notice(t(SAID[entry.command.type]));
   if (!frame.ok && entry.command.type === "presence") root.querySelector("select.presence").value = ui.state.presence;

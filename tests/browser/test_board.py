@@ -50,6 +50,19 @@ def test_what_reps_have_taught_the_classifier_is_told(open_page: Open) -> None:
     expect(lines.nth(1)).to_contain_text(told)
 
 
+def test_promises_in_danger_and_broken_are_told_and_the_weakest_resolution_stands_for_all(open_page: Open) -> None:
+    page = open_page("/board")
+    expect(page.locator(".brand-name")).to_have_text("All brands")
+
+    assert value(page, "warned") == "6"  # 1 + 2 + 3
+    assert value(page, "breached") == "2"
+    expect(page.locator(".tile.breached .value")).to_have_class("value num bad")
+    assert value(page, "resolved") == "92.5%"
+    page.get_by_role("button", name="Kranich").click()
+    expect(page.locator(".tile.resolved .value")).to_have_class("value num unknown")
+    expect(page.locator(".tile.breached .value")).to_have_class("value num good")
+
+
 def test_four_charts_are_drawn(open_page: Open) -> None:
     page = open_page("/board")
     expect(page.locator(".plot canvas")).to_have_count(4)

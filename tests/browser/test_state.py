@@ -175,7 +175,7 @@ def test_the_order_of_dispatch_is_told_in_a_sentence(run: Run) -> None:
     from models.priority import Why
 
     told = {
-        stage: Why(stage, 70, 60, -10 if stage != "savable" else 12, 4.25, 31).words()[0]  # type: ignore[arg-type]
+        stage: Why(stage, 70, 60, -10 if stage != "savable" else 12, 4.25, 31).words()[0]
         for stage in ("rushed", "owed", "savable", "late")
     }
 
@@ -188,7 +188,8 @@ def test_the_order_of_dispatch_is_told_in_a_sentence(run: Run) -> None:
 
 
 def test_other_reasons_have_words_and_what_is_unknown_stays(run: Run) -> None:
-    from models.people import PeopleRules, raised
+    from models.brands import PeopleRules
+    from models.people import raised
 
     [repeated] = raised("less", 2, PeopleRules(), wants_answer=True)[1]
     reasons = ["category: complaint", repeated, "ada: urgent, VIP", "ada: less", "something: new", "plain"]

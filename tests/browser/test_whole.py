@@ -286,6 +286,7 @@ def test_a_supervisor_changes_the_urgency_and_gives_the_case_to_a_rep(house: Hou
 
     shows(group(ada, "In hand").locator(".row", has_text=name))
     shows(group(ada, "In hand").locator(".row", has_text=name).locator(".chip.at_once"))
+    row(ada, name).click()
     shows(ada.get_by_text("Supervisor set it to at once"))
 
 
