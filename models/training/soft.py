@@ -8,6 +8,7 @@ read by an encoder, once; ``read`` gives the vectors to the training. Nothing of
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def read(path: Path) -> Vectors:
     try:
         with np.load(path) as held:
             keys, vectors = held["keys"], np.asarray(held["vectors"], np.float32)
-    except (OSError, KeyError, ValueError) as wrong:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as wrong:
         raise Misconfigured(f"--soft: {path} is no file of vectors: {wrong}") from wrong
     for _ in range(2):  # Centred once more after the first lengths, or the longest would say where the middle is.
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
