@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from agents.demo.words import answer_text
+from agents.demo.words import answer_text, note_text
 from models.brands import Tenant
 from models.reps import RepProfile
 from models.wire import (
@@ -29,6 +29,7 @@ from models.wire import (
     DeskFrame,
     Heartbeat,
     Hello,
+    HoldCase,
     Message,
     OfferFrame,
     Presence,
@@ -39,6 +40,7 @@ from models.wire import (
     SendReply,
     ServerFrame,
     Snapshot,
+    TransferCase,
     Welcome,
 )
 from streams.gateway.auth import issue
@@ -48,6 +50,9 @@ log = logging.getLogger("zuruf.demo")
 
 ACCEPT_S: Final = (0.3, 1.0)
 ANSWER_S: Final = (2.0, 6.0)
+HOLD_SHARE: Final = 0.08  # Of the cases that somebody takes: laid aside for a moment, as for a question to a colleague.
+HOLD_MS: Final = (2_000, 5_000)
+TRANSFER_SHARE: Final = 0.06  # Handed on to another team, once at most.
 BACK_S: Final = (0.2, 2.0)  # Before connecting again, spread so that twelve do not come at once.
 ACK_EVERY_S: Final = 1.0
 OPEN_WAIT_S: Final = 10.0
@@ -93,11 +98,13 @@ class SimulatedRep:
         self._acked = 0
         self._socket: ClientConnection | None = None
         self._pages: list[CaseView] = []
+        self._considered: set[str] = set()
+        """Cases of which this rep has decided whether to lay them aside or to hand them on."""
 
     @property
     def busy(self) -> bool:
-        """Whether something is offered or in work that will be answered."""
-        return bool(self._tasks)
+        """Whether something is offered, in work or laid aside that will be answered."""
+        return bool(self._tasks) or any(case.state == "held" for case in self._cases.values())
 
     async def run(self) -> None:
         """Be at the desk until cancelled; come back whenever the connection is cut."""
@@ -214,6 +221,7 @@ class SimulatedRep:
 
     def _forget(self, case_id: str) -> None:
         self._cases.pop(case_id, None)
+        self._considered.discard(case_id)
         task = self._tasks.pop(case_id, None)
         if task is not None:
             task.cancel()
@@ -239,7 +247,9 @@ class SimulatedRep:
                     await self._accept(self._cases.get(case_id, case))
                 else:
                     await asyncio.sleep(self._rng.uniform(*ANSWER_S))
-                    await self._reply(self._cases.get(case_id, case))
+                    case = self._cases.get(case_id, case)
+                    if not await self._laid_aside_or_handed_on(case):
+                        await self._reply(case)
             except (OSError, WebSocketException) as error:
                 log.debug("%s could not act on %s: %s", self._rep.id, case_id, error)
             # The answer to a command comes as a frame; without one it is tried again.
@@ -256,6 +266,21 @@ class SimulatedRep:
     async def _accept(self, case: CaseView) -> None:
         if case.state == "offered":
             await self._send(AcceptOffer(uuid.uuid4().hex, case.case_id, case.offer, case.version))
+
+    async def _laid_aside_or_handed_on(self, case: CaseView) -> bool:
+        """Now and then a case is not answered at once: it is laid aside for a moment, or another team gets it."""
+        if case.state != "working" or case.case_id in self._considered:
+            return False
+        self._considered.add(case.case_id)
+        chance, command = self._rng.random(), uuid.uuid4().hex
+        if chance < HOLD_SHARE:
+            until = time.time_ns() // 1_000_000 + self._rng.randint(*HOLD_MS)
+            return await self._send(HoldCase(command, case.case_id, case.version, until))
+        teams = [team.id for team in self._tenant.teams if team.id not in self._rep.teams]
+        if chance < HOLD_SHARE + TRANSFER_SHARE and teams and not case.notes:
+            to, note = f"team:{self._rng.choice(teams)}", note_text(case.labels.language)
+            return await self._send(TransferCase(command, case.case_id, case.version, to, note))
+        return False
 
     async def _reply(self, case: CaseView) -> None:
         if case.state != "working":

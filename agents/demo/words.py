@@ -17,6 +17,15 @@ def texts() -> dict[str, dict[str, str]]:
     return read
 
 
+NOTES: Final = {"de": "Das ist eher etwas für euch.", "en": "This is rather one for you."}
+"""What reps write to colleagues whom they hand a case to."""
+
+
+def note_text(language: str) -> str:
+    """Return a note for a colleague."""
+    return NOTES.get(language, NOTES[FALLBACK])
+
+
 def answer_text(language: str, category: Category, name: str, rep: str) -> str:
     """Return an answer in the language of the post, or in English where that language has none."""
     known = texts().get(language, texts()[FALLBACK])

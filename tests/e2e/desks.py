@@ -20,7 +20,9 @@ from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
 PROTOCOL: Final = "zuruf.desk.v1"
-NUMBERED: Final = frozenset({"offer", "revoke", "case", "message", "publish", "presence_is", "notice"})
+NUMBERED: Final = frozenset(
+    {"offer", "revoke", "case", "message", "publish", "presence_is", "notice", "info", "erased"}
+)
 AGAIN_S: Final = 3.0  # Without a result.
 ACK_EVERY: Final = 10
 BACK_S: Final = 0.3

@@ -300,6 +300,7 @@ class Story(Struct):
     offers: list[str] = field(default_factory=list)
     requeued: int = 0
     closed: list[Any] = field(default_factory=list)
+    reopened: int = 0
     faults: list[str] = field(default_factory=list)
     opened: int = 0
 
@@ -336,11 +337,46 @@ def _tell(story: Story, event: Any) -> None:
         case "answered":
             story.state, story.wants = "awaiting", False
             story.answers.append(event["answer_id"])
+        case "moved":
+            _move(story, event["what"])
         case "unpublished":
             story.faults.append(f"answer {event['answer_id']} not published: {event['error']}")
         case "closed":
             story.state = "closed"
             story.closed.append(event["case"])
+
+
+MOVES: Final[Mapping[str, tuple[frozenset[str], str]]] = {
+    "pulled": (frozenset({"queued", "awaiting"}), "working"),
+    "held": (frozenset({"working", "awaiting"}), "held"),
+    "resumed": (frozenset({"held"}), "working"),
+    "forwarded": (frozenset({"working", "held", "awaiting"}), "queued"),
+    "unclaimed": (frozenset({"queued"}), "queued"),
+    "approval_asked": (frozenset({"working", "held", "awaiting"}), "awaiting_approval"),
+    "approved": (frozenset({"awaiting_approval"}), "working"),
+    "returned": (frozenset({"awaiting_approval"}), "working"),
+    "stopped": (frozenset({"awaiting_approval"}), "working"),
+    "reopened": (frozenset({"closed"}), "queued"),
+}
+"""From which states a move may be, and into which it leads; a talk that its customer goes on with tells nothing of its own."""
+
+
+def _move(story: Story, what: str) -> None:
+    if what == "prioritised":
+        return
+    if what in ("assigned", "taken"):
+        if story.state == "closed":
+            story.faults.append(f"{what} while closed")
+        story.state = "working"
+        return
+    before, after = MOVES[what]
+    if story.state not in before:
+        story.faults.append(f"{what} while {story.state}")
+    story.state = after
+    # Who hands a case on gives it back as who declines it; and whoever writes after the end may get somebody else.
+    story.requeued += what in ("forwarded", "reopened")
+    if what == "reopened":
+        story.reopened, story.wants = story.reopened + 1, True
 
 
 def _judge_cases(cases: Mapping[str, Story], evidence: Evidence, verdict: Verdict) -> None:
@@ -357,23 +393,29 @@ def _judge_cases(cases: Mapping[str, Story], evidence: Evidence, verdict: Verdic
     )
     verdict.blame(
         "cases that close with other posts than the journal told",
-        (one.case_id for one in cases.values() for case in one.closed if not _holds_its_posts(one, case)),
+        (one.case_id for one in cases.values() if not _holds_its_posts(one)),
     )
 
 
 def _is_ended(story: Story, effects: Effects) -> bool:
-    """Closed once, or answered by a rep who left it open for the customer."""
+    """Closed once, and once more for each time it was opened again; or answered by a rep who left it to the customer."""
     if story.state == "closed":
-        return len(story.closed) == 1
+        return len(story.closed) == 1 + story.reopened
     last = effects.said.get(story.answers[-1]) if story.answers else None
     return story.state == "awaiting" and not story.wants and last is not None and not last.close
 
 
-def _holds_its_posts(story: Story, case: Any) -> bool:
-    thread = case.get("thread", ())
-    posts = [entry["id"] for entry in thread if entry["by"] == "customer"]
-    sent = [entry["id"] for entry in thread if entry["by"] == "rep" and entry.get("status") == "sent"]
-    return posts == story.post_ids and sent == story.answers
+def _holds_its_posts(story: Story) -> bool:
+    """Whether each closing holds what had come by then, and the last one everything."""
+    for number, case in enumerate(story.closed, 1):
+        thread = case.get("thread", ())
+        posts = [entry["id"] for entry in thread if entry["by"] == "customer"]
+        sent = [entry["id"] for entry in thread if entry["by"] == "rep" and entry.get("status") == "sent"]
+        is_all = number == len(story.closed) and story.state == "closed"
+        told = (story.post_ids, story.answers)
+        if (posts, sent) != (told if is_all else (told[0][: len(posts)], told[1][: len(sent)])):
+            return False
+    return True
 
 
 # -- desks ----------------------------------------------------------------------------------------------------------

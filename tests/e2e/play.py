@@ -18,6 +18,7 @@ from msgspec import Struct, field
 
 from agents import up
 from agents.demo.show import CONFIGURATION
+from models.labels import LANGUAGES
 from streams.gateway.auth import issue
 from streams.settings import Settings, load
 from streams.topics import EMBEDDED_PARTITIONS
@@ -39,11 +40,16 @@ KILLS: Final = ((1 / 3, "connect"), (2 / 3, "gateway"))
 """Share of the plan that is sent, and who is killed then."""
 _DROPPED = re.compile(r"^zuruf_posts_dropped_total\{[^}]*\} (\S+)", re.MULTILINE)
 
+SKILLS: Final = "\n".join(f'"lang:{language}" = 5' for language in LANGUAGES)
+"""All languages well: no desk waits until the demonstration's widening lets it have a case."""
 REPS: Final = """
 [[tenant.rep]]
 id = "desk-{number}"
 name = "Desk {number}"
 capacity = {capacity}
+
+[tenant.rep.skills]
+{skills}
 """
 EXTRA: Final = """
 [[tenant.account]]
@@ -91,7 +97,7 @@ async def play(
 def _configure(folder: Path, callback: str) -> Settings:
     """Write the demonstration's brands with the referee's account and desks; load it without this machine's variables."""
     text = CONFIGURATION.read_text(encoding="utf-8")
-    reps = "".join(REPS.format(number=number, capacity=CAPACITY) for number in range(DESKS))
+    reps = "".join(REPS.format(number=number, capacity=CAPACITY, skills=SKILLS) for number in range(DESKS))
     for tenant in re.findall(r'^\[\[tenant\]\]\s+id = "(\w+)"', text, re.MULTILINE):
         start = text.index("[[tenant.account]]", text.index(f'id = "{tenant}"'))
         extra = EXTRA.format(account=ACCOUNT, callback=callback, tenant=tenant)

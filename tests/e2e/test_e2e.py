@@ -69,6 +69,17 @@ def _double(kind: str) -> Callable[[Evidence], Evidence]:
     return lambda evidence: _records(evidence, "case-events", change)
 
 
+def _moves(what: str) -> Callable[[Evidence], Evidence]:
+    """A move that no case can make as soon as it is opened."""
+
+    def change(records: list[Read]) -> None:
+        opened = _of_type(records, "opened")
+        move = {**opened.value, "type": "moved", "what": what, "by": "somebody", "src": [0, 10**9, 2]}
+        records.insert(records.index(opened) + 1, replace(opened, value=move))
+
+    return lambda evidence: _records(evidence, "case-events", change)
+
+
 def _of_another_brand(evidence: Evidence) -> Evidence:
     return _records(evidence, "case-events", lambda records: _of_type(records, "opened").value.update(brand_id="x"))
 
@@ -109,6 +120,8 @@ WRONGS: list[tuple[str, Callable[[Evidence], Evidence], str]] = [
     ("a case offered twice", _double("offered"), "offers made twice"),
     ("an answer told twice", _double("answered"), "answers told twice"),
     ("an answer never told", _lose("answered"), "cases never answered"),
+    ("a hold of a case that nobody works on", _moves("held"), "steps that no case may take"),
+    ("an open case that is opened again", _moves("reopened"), "steps that no case may take"),
     ("a case never closed", _lose("closed"), "cases that are not at their end"),
     ("noise that is not dropped", lambda one: replace(one, dropped=one.dropped - 1), "noise dropped"),
     ("a lost dead letter", lambda one: _records(one, "dead-letters", lambda found: found.pop()), "dead letters"),
