@@ -410,7 +410,12 @@ def derived(floor: Floor) -> dict[str, Any]:
         "offers": offers,
         "closed": sorted((at, name) for at, name in floor.closed if is_closed(floor, name, at)),
         "closed in": {key: list(names) for key, names in floor.closed_in.items() if names},
-        "ends": {one for one in floor.ends if (case := floor.open.get(one[1])) is not None and case.until == one[0]},
+        "ends": {
+            one
+            for one in floor.ends
+            # While a case is offered nothing ends by itself: whether its entry still lies there makes no difference.
+            if (case := floor.open.get(one[1])) is not None and case.until == one[0] and case.state != "offered"
+        },
         "windows": {
             one
             for one in floor.windows
