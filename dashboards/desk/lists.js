@@ -16,7 +16,11 @@ export const viewsOf = (welcome) => [
   ...(welcome?.role === "supervisor" ? ["all"] : []),
 ];
 
-export const shownLines = (ui) => sifted(ui.state.lists.get(ui.tab)?.cases ?? [], ui.tab === "all" ? ui.filter : { ...ui.filter, state: "", triage: "", brand: "" });
+// In dispatch's order, but for those whose customer is awaited: their due time has been met.
+export function shownLines(ui) {
+  const lines = sifted(ui.state.lists.get(ui.tab)?.cases ?? [], ui.tab === "all" ? ui.filter : { ...ui.filter, state: "", triage: "", brand: "" });
+  return [...lines.filter((line) => line.state !== "awaiting_customer"), ...lines.filter((line) => line.state === "awaiting_customer")];
+}
 
 export function asked(ui, actions) {
   const list = ui.state.lists.get(ui.tab);
