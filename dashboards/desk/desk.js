@@ -448,7 +448,7 @@ const actions = {
   inPanel: (some, then = "") => {
     Object.assign(ui.panel, some);
     if (then) focus(then);
-    else draw();
+    else drawNow();
   },
 
   // One key for "this is mine now": an offer, what waits, or, for a supervisor, whatever is open.
@@ -474,10 +474,11 @@ const actions = {
     ui.reading = true;
     area().focus();
   },
+  // Drawn at once: what the page last drew is what stands in the field, so another case's text never stays in it.
   typed: (text) => {
     setDraft(ui.selected, text);
     wrote();
-    draw();
+    drawNow();
   },
   closeAfter: (on) => {
     ui.closeAfter = on;
