@@ -29,7 +29,6 @@ from models.reps import (
     AS_EVER,
     PRESENT,
     RepProfile,
-    SkillKind,
     Team,
     WideningStep,
     WorkKind,
@@ -37,7 +36,7 @@ from models.reps import (
     kind_of,
     step_at,
 )
-from models.routing import Ranked, Seat, choose_seat, has_room, ranked, suits
+from models.routing import Able, Room, Seat, has_room, ranked
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
@@ -45,9 +44,11 @@ from tables.reps import REPS, RepRow, rep_key
 
 SEEN_MAX: Final = 500_000  # Post ids of a partition kept in memory: 72 hours at two a second.
 RANKED_MAX: Final = 10_000  # Kinds of case whose seats are remembered; each is made anew in 20 us and more.
+RANKED_SEATS_MAX: Final = 1_000_000  # Of all of these kinds together, at about 130 bytes.
 LISTED_MAX: Final = 500  # Cases looked at for a list of 50: the longest in the pool, whatever else waits.
 VIEWERS_MAX: Final = 8  # Of one case: beyond it nobody reads who else is there.
 SOON_MS: Final = 15 * 60_000
+NOTHING: Final[frozenset[str]] = frozenset()
 NOTHING_PROMISED_MS: Final = 24 * 3_600_000  # Where a brand promises nothing, a day orders the queue.
 
 Count = Counter[tuple[str, str]]
@@ -114,6 +115,8 @@ class House:
         self.teams: dict[str, dict[str, Team]] = {
             tenant.id: {team.id: team for team in tenant.teams} for tenant in tenants
         }
+        self.listed = {tenant.id: _listed(tenant) for tenant in tenants}
+        """Kinds of skill that reps of a tenant list; of others it makes no difference what a case asks."""
         self.asks = {tenant.id: _asks(tenant) for tenant in tenants}
         """Kinds of skill beside language and brand that cases of a tenant are told apart by."""
 
@@ -156,6 +159,10 @@ class House:
         """Return the steps by which more reps come into question."""
         known = self.tenants.get(tenant)
         return known.widening if known is not None else AS_EVER
+
+    def steps_ms(self, tenant: str) -> tuple[float, ...]:
+        """Return after which waits these steps begin, the first at 0."""
+        return tuple(step.after_s * 1000 for step in self.widening(tenant))
 
     def forward_ms(self, tenant: str) -> int:
         """Return how long a transfer waits for whom it was handed to."""
@@ -205,8 +212,11 @@ class Viewing(Struct, frozen=True):
 def _asks(tenant: Tenant) -> frozenset[str]:
     """Return what beside language and brand decides who may get a case: subjects if a step asks, platforms if a rep lists."""
     stepwise = {kind for step in tenant.widening for kind in step.levels}
-    listed = {name.partition(":")[0] for rep in tenant.reps for name in rep.skills}
-    return frozenset(stepwise & listed & {"subject", "platform"})
+    return _listed(tenant) & stepwise & {"subject", "platform"}
+
+
+def _listed(tenant: Tenant) -> frozenset[str]:
+    return frozenset(name.partition(":")[0] for rep in tenant.reps for name in rep.skills)
 
 
 class Floor:
@@ -226,8 +236,8 @@ class Floor:
         """Cases in the hands of a rep, by key."""
         self.queues: dict[str, ClassQueues] = {}
         """What waits, by tenant."""
-        self.free: dict[str, dict[str, None]] = {}
-        """Available reps with room, by tenant."""
+        self.rooms: dict[str, Room] = {}
+        """Who of these has room, by tenant; each knows all reps that are configured."""
         self.units: dict[str, Counter[str]] = {}
         """Units that these take, by kind of work."""
         self.pool: dict[str, dict[str, None]] = {}
@@ -250,8 +260,8 @@ class Floor:
         """Cases that somebody looks at and that this record has changed."""
         self.waiting: Counter[str] = Counter()
         """Waiting cases by tenant."""
-        self._ranked: dict[tuple[str, str, str, str, str, str, int], Ranked] = {}
-        """Seats by what a case asks for, the best first; thrown away when somebody comes or goes."""
+        self._ranked: dict[tuple[str, str, str, str, str, str, int], Able] = {}
+        """Who suits what a case asks for, the best first; thrown away when a rep comes who was not known."""
         self.offers: list[tuple[int, str, str]] = []
         """Heap of (expires_at, offer, case id)."""
         self.notices: list[tuple[int, str]] = []
@@ -437,7 +447,7 @@ class Floor:
         if seat is not None:  # Its units by kind are the very counter.
             seat.held_units += gained
             seat.idle_since = self._part.rows.progress.now
-            self._note_room(case.tenant, seat)
+            self.rooms[case.tenant].note(seat)
 
     def forget(self, case: Case) -> None:
         """Remove a closed case whose time has passed."""
@@ -473,24 +483,22 @@ class Floor:
                 queues.remove(case.case_id)
             return
         if queues is None:
-            queues = self.queues[case.tenant] = ClassQueues(self.house.order(case.tenant), self._could_take)
+            queues = self.queues[case.tenant] = ClassQueues(
+                self.house.order(case.tenant), self._could_take, self.house.steps_ms(case.tenant)
+            )
         queues.add(self.house.waiting(case))
 
-    def _could_take(self, rep_id: str, one: Waiting) -> bool:
-        """Whether a rep suits the class of a case."""
-        case: Case = one.what
-        if case.target:
-            return case.target in self.house.groups(case.tenant, rep_id)
-        profile, wanted = self.house.profile(case.tenant, rep_id), wanted_by(case)
-        return any(suits(profile, wanted, step.levels) for step in self.house.widening(case.tenant))
+    def _could_take(self, rep_id: str, one: Waiting, step: int) -> bool:
+        """Whether a rep suits the class of a case at a step of widening."""
+        return rep_id in self._able_at(one.what, step)
 
     def take_next(self, tenant: str) -> tuple[Case, Seat, Why] | None:
         """Take the case that goes next out of its queue, with who gets it and why; None if nobody free can take any."""
-        queues, free = self.queues.get(tenant), self.free.get(tenant)
-        if not queues or not free:
+        queues, room = self.queues.get(tenant), self.rooms.get(tenant)
+        if not queues or room is None or not room.free:
             return None
         now = self._part.rows.progress.now
-        found = queues.take(now, lambda one: self.seat_for(self.open[one.id]), tuple(free))
+        found = queues.take(now, self._seat_of, room.free)
         return None if found is None else (self.open[found[0].id], found[1], found[2])
 
     def waiting_for(self, tenant: str, rep_id: str) -> Iterator[Case]:
@@ -498,6 +506,9 @@ class Floor:
         queues = self.queues.get(tenant)
         for one in queues.in_order(self._part.rows.progress.now, rep_id) if queues else ():
             yield self.open[one.id]
+
+    def _seat_of(self, one: Waiting) -> Seat | None:
+        return self.seat_for(self.open[one.id])
 
     def held_by(self, tenant: str, rep_id: str) -> list[Case]:
         """Return the cases that a rep holds, oldest first."""
@@ -536,13 +547,26 @@ class Floor:
         seats = self.seats.setdefault(row.tenant, {})
         if (row.presence == "available") == (row.rep_id in seats):
             return
-        self._ranked.clear()
+        room = self._room(row.tenant)
         if row.presence != "available":
             del seats[row.rep_id]
-            self.free.get(row.tenant, {}).pop(row.rep_id, None)
-        else:
-            seat = seats[row.rep_id] = self.seat_of(row)
-            self._note_room(row.tenant, seat)
+            room.leave(row.rep_id)
+            return
+        seat = seats[row.rep_id] = self.seat_of(row)
+        if row.rep_id not in room.known:
+            room.know(seat)
+            self._ranked.clear()
+        room.note(seat)
+
+    def _room(self, tenant: str) -> Room:
+        """Return the room of a tenant's reps, and at first tell it of all that are configured."""
+        room = self.rooms.get(tenant)
+        if room is None:
+            room = self.rooms[tenant] = Room()
+            configured = self.house.tenants.get(tenant)
+            for profile in configured.reps if configured is not None else ():
+                room.know(Seat(profile=profile, groups=self.house.groups(tenant, profile.id)))
+        return room
 
     def seat_of(self, row: RepRow) -> Seat:
         """Return a rep's seat as it is now, also that of one who gets no offers."""
@@ -559,24 +583,36 @@ class Floor:
         """Whether a rep sits at the desk."""
         return self.rep(tenant, rep_id).presence in PRESENT
 
-    def _able(self, case: Case) -> Ranked:
-        """Return the seats that a case may go to by now."""
+    def _able(self, case: Case) -> Able:
+        """Return who may get a case by now."""
         widening = self.house.widening(case.tenant)
-        step = step_at(widening, self._part.rows.progress.now - case.received_at) if len(widening) > 1 else 0
-        labels = case.labels
-        kind = (case.tenant, labels.language, labels.subject, case.brand_id, case.platform, case.target, step)
-        able = self._ranked.get(kind)
-        if able is None:
-            if len(self._ranked) >= RANKED_MAX:
-                self._ranked.clear()
-            seats = self.seats.get(case.tenant, {}).values()
-            levels = widening[step].levels
-            able = self._ranked[kind] = ranked(seats, *kind[1:5], levels=levels, target=case.target)
+        if len(widening) == 1:
+            return self._able_at(case, 0)
+        return self._able_at(case, step_at(widening, self._part.rows.progress.now - case.received_at))
+
+    def _able_at(self, case: Case, step: int) -> Able:
+        """Return who may get a case at a step of widening."""
+        labels, tenant = case.labels, case.tenant
+        listed = self.house.listed.get(tenant, NOTHING)
+        subject = labels.subject if "subject" in listed else ""
+        platform = case.platform if "platform" in listed else ""
+        kind = (tenant, labels.language, subject, case.brand_id, platform, case.target, step)
+        return self._ranked.get(kind) or self._rank(kind)
+
+    def _rank(self, kind: tuple[str, str, str, str, str, str, int]) -> Able:
+        """Make out who suits a kind of case, once."""
+        tenant, language, subject, brand_id, platform, target, step = kind
+        room = self._room(tenant)
+        if len(self._ranked) >= min(RANKED_MAX, RANKED_SEATS_MAX // (len(room.known) + 1)):
+            self._ranked.clear()
+        levels = self.house.widening(tenant)[step].levels
+        seats = ranked(room.known.values(), language, subject, brand_id, platform, levels=levels, target=target)
+        able = self._ranked[kind] = Able(seats, room)
         return able
 
     def seat_for(self, case: Case) -> Seat | None:
         """Return the free seat that gets a case, or None if no able rep is available with room."""
-        return choose_seat(self._able(case), case.declined, case.rep_id, case.kind, case.units)
+        return self._able(case).choose(case.declined, case.rep_id, case.kind, case.units)
 
     def is_able(self, row: RepRow, case: Case) -> bool:
         """Whether a case may go to a rep by now, were there room."""
@@ -597,14 +633,6 @@ class Floor:
     def fits(self, row: RepRow, case: Case) -> bool:
         """Whether a case fits beside what a rep holds."""
         return has_room(self.seat_of(row), case.kind, case.units)
-
-    def _note_room(self, tenant: str, seat: Seat) -> None:
-        """Keep the list of those with room."""
-        free = self.free.setdefault(tenant, {})
-        if seat.held_units < seat.profile.capacity:
-            free[seat.profile.id] = None
-        else:
-            free.pop(seat.profile.id, None)
 
     def presence(self, tenant: str) -> dict[str, int]:
         """Return how many reps of a tenant stand in each presence."""
@@ -670,12 +698,6 @@ def class_of(case: Case, asks: frozenset[str] = frozenset()) -> ClassKey:
     if case.kind or case.target:
         wants += f";{case.kind};{case.target}"
     return (case.tenant, case.triage, case.brand_id, wants)
-
-
-def wanted_by(case: Case) -> dict[SkillKind, str]:
-    """Return what a case asks of its rep, by kind of skill."""
-    labels = case.labels
-    return {"lang": labels.language, "subject": labels.subject, "brand": case.brand_id, "platform": case.platform}
 
 
 def weight_of(case: Case, brand: Brand | None) -> float:

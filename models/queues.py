@@ -8,7 +8,7 @@ column a class, so that a decision is a few operations over as many numbers as t
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -29,6 +29,7 @@ GONE_MAX: Final = 1_024  # Dead entries beyond as many as there are cases: what 
 FREE_MAX: Final = 16  # With more free reps than this nearly every class finds one: to ask each would cost more.
 REPS_MAX: Final = 20_000  # Reps remembered with the classes they suit and with their decisions.
 _FRESH, _LATE = 0, 1
+_UNASKED: Final = (0, np.zeros(0, np.bool_))
 
 
 class Waiting(Struct, gc=False):
@@ -49,22 +50,30 @@ class Waiting(Struct, gc=False):
 Entry = tuple[int, int, str, int, Waiting]
 """Due, received, id and a number of its own: what a heap compares; then the case."""
 Mask = NDArray[np.bool_]
-Suits = Callable[[str, Waiting], bool]
-"""Whether a rep could ever take cases of a class, by one case of it; it never says no to what ``seat_of`` would take."""
+Suited = tuple[Mask, Mask]
+"""By class: whether the fresh head suits, whether the late one does."""
+Suits = Callable[[str, Waiting, int], bool]
+"""
+Whether a rep could take cases of a class at a step of widening, by one case of it, were there room.
+
+It never says no to what ``seat_of`` would take.
+"""
 
 
 class ClassQueues:
     """The waiting cases of one tenant."""
 
-    def __init__(self, order: Order = DEFAULT, suits: Suits | None = None) -> None:
+    def __init__(self, order: Order = DEFAULT, suits: Suits | None = None, steps_ms: Sequence[float] = (0.0,)) -> None:
         """
         Begin empty.
 
         Args:
             order: The tenant's parameters.
             suits: Lets ``take`` look at the classes of the few who are free; None looks at all.
+            steps_ms: After which waits the steps begin that ``suits`` is asked about, rising from 0.
         """
         self.order = order
+        self._steps_ms = tuple(steps_ms)
         self._suits = suits
         self._by_id: dict[str, Waiting] = {}
         self._rush_ms = {triage: rush_ms(triage, order) for triage in order.rush_min}
@@ -82,8 +91,12 @@ class ClassQueues:
         self._empty = 0
         self._gone = 0
         """Entries of heaps whose case is not there any more."""
-        self._masks: dict[str, tuple[int, Mask]] = {}
-        """By rep: how many classes were asked for, and the answers."""
+        self._masks: dict[tuple[str, int], tuple[int, Mask]] = {}
+        """By rep and step: how many classes were asked for, and the answers."""
+        self._unions: dict[int, tuple[tuple[str, ...], int, Mask]] = {}
+        """By step: who was free last, how many classes there were, and which of them suited one of these."""
+        self._late_at = self._rush_at = float(NEVER)
+        """No fresh head becomes late, and no late one is rushed, before; they may be too early, never too late."""
         self._rows(COLUMNS_MIN)
 
     def _rows(self, columns: int) -> None:
@@ -203,12 +216,18 @@ class ClassQueues:
         self._due[side, column] = one.due_at
         self._received[side, column] = one.received_at
         self._rate[side, column] = self.order.cost[one.triage] * one.weight
-        if side == _LATE:
-            self._rush[column] = one.due_at + self._rush_ms[one.triage]
+        if side == _FRESH:
+            self._late_at = min(self._late_at, one.due_at)
+        else:
+            rush_at = one.due_at + self._rush_ms[one.triage]
+            self._rush[column] = rush_at
+            self._rush_at = min(self._rush_at, rush_at)
             self._rank[column] = TRIAGE_RANK[one.triage] if one.triage in self.order.first else -1
 
     def _age(self, now: int) -> None:
         """Move what has become late from one heap of its class to the other."""
+        if now <= self._late_at:
+            return
         for column in np.flatnonzero(self._due[_FRESH] < now).tolist():
             fresh, late = self._heaps[_FRESH][column], self._heaps[_LATE][column]
             while fresh and (fresh[0][4].gone or fresh[0][0] < now):
@@ -219,11 +238,12 @@ class ClassQueues:
                     heapq.heappush(late, entry)
             self._show(_FRESH, column)
             self._show(_LATE, column)
+        self._late_at = float(self._due[_FRESH].min())
 
     # -- decisions
 
     def take(
-        self, now: int, seat_of: Callable[[Waiting], S | None], free: Sequence[str] | None = None
+        self, now: int, seat_of: Callable[[Waiting], S | None], free: Collection[str] | None = None
     ) -> tuple[Waiting, S, Why] | None:
         """
         Take the case that goes next, of those that somebody gets; None if nobody gets any.
@@ -233,8 +253,8 @@ class ClassQueues:
             seat_of: Who gets a case; None if nobody can now.
             free: Ids of the reps with room; None if that is not known.
         """
-        who = free[0] if free is not None and len(free) == 1 else ""
-        for one, stage in self._in_order(now, self._made[who], self._suited(free)):
+        who = next(iter(free)) if free is not None and len(free) == 1 else ""
+        for one, stage in self._in_order(now, self._made[who], self._suited(now, free)):
             seat = seat_of(one)
             if seat is not None:
                 why = why_of(as_head(one), stage, now, len(self._by_id), self.order)
@@ -245,7 +265,7 @@ class ClassQueues:
 
     def in_order(self, now: int, who: str) -> Iterator[Waiting]:
         """Yield what one rep could take, the case that goes next first; only the heads of classes. Nothing is taken out."""
-        for one, _ in self._in_order(now, self._made[who], self._suited((who,))):
+        for one, _ in self._in_order(now, self._made[who], self._suited(now, (who,))):
             yield one
 
     def _count(self, who: str) -> None:
@@ -258,71 +278,116 @@ class ClassQueues:
         self._age(now)
         return [as_head(heap[0][4]) for heaps in self._heaps for heap in heaps if heap]
 
-    def _suited(self, free: Sequence[str] | None) -> Mask | None:
-        """Return which classes somebody free could take; None stands for all."""
+    def _suited(self, now: int, free: Collection[str] | None) -> Suited | None:
+        """Return which heads somebody free could take by now; None stands for all."""
         if self._suits is None or free is None or len(free) > FREE_MAX:
             return None
-        union = np.zeros(self._due.shape[1], np.bool_)
-        for who in free:
-            union |= self._mask(who)
+        first = self._union(free, 0)
+        if len(self._steps_ms) == 1:
+            return (first, first)
+        self._age(now)
+        waited_ms = now - self._received
+        found = np.stack((first, first))
+        for step, after_ms in enumerate(self._steps_ms[1:], 1):
+            found = np.where(waited_ms >= after_ms, self._union(free, step), found)
+        return (found[_FRESH], found[_LATE])
+
+    def _union(self, free: Collection[str], step: int) -> Mask:
+        """Return which classes one of them suits; while the same few are free, as often where work waits in vain, it is kept."""
+        names, classes = tuple(free), len(self._sample)
+        known = self._unions.get(step)
+        if known is not None and known[0] == names and known[1] == classes:
+            return known[2]
+        masks = [self._mask(who, step) for who in names]
+        union: Mask = np.logical_or.reduce(masks) if masks else np.zeros(self._due.shape[1], np.bool_)
+        self._unions[step] = (names, classes, union)
         return union
 
-    def _mask(self, who: str) -> Mask:
-        """Return which classes a rep suits; a class that is new since the last time is asked for now."""
+    def _mask(self, who: str, step: int) -> Mask:
+        """Return which classes a rep suits at a step; a class that is new since the last time is asked for now."""
         assert self._suits is not None
-        asked, mask = self._masks.get(who, (0, np.zeros(0, np.bool_)))
-        if asked < len(self._sample):
+        asked, mask = self._masks.get((who, step), _UNASKED)
+        if asked < len(self._sample) or len(mask) < self._due.shape[1]:
             if len(self._masks) >= REPS_MAX:
                 self._masks.clear()
             mask = np.concatenate((mask[:asked], np.zeros(self._due.shape[1] - asked, np.bool_)))
             for column in range(asked, len(self._sample)):
-                mask[column] = self._suits(who, self._sample[column])
-            self._masks[who] = (len(self._sample), mask)
+                mask[column] = self._suits(who, self._sample[column], step)
+            self._masks[who, step] = (len(self._sample), mask)
         return mask
 
-    def _in_order(self, now: int, decision: int, suited: Mask | None) -> Iterator[tuple[Waiting, Stage]]:
-        """Yield the heads of classes that suit, the one that goes first first."""
+    def _in_order(self, now: int, decision: int, suited: Suited | None) -> Iterator[tuple[Waiting, Stage]]:
+        """Yield the heads of classes that suit, the one that goes first first; most decisions see only the first stage."""
         self._age(now)
-        late = self._rate[_LATE] > 0
-        if suited is not None:
-            late &= suited
-        if late.any():
-            rushed = late & (self._rush <= now)
+        fresh, late = suited or (None, None)
+        rushed = self._rushed(now, late)
+        if rushed is not None:
             ahead = rushed & (self._rank >= 0)
             # A rank is worth more than any wait: received_at stays below 2^43.
             yield from self._best(_LATE, ahead, self._rank * float(1 << 43) - self._received[_LATE], "rushed")
-            late &= ~ahead
+            shown = ahead
             if is_owed(decision, self.order):
-                rushed &= late
-                yield from self._best(_LATE, rushed, -self._rush, "owed")
-                late &= ~rushed
-        fresh = self._rate[_FRESH] > 0
+                yield from self._best(_LATE, rushed & ~ahead, -self._rush, "owed")
+                shown = rushed
+        score = self._due[_FRESH] - now  # Not below 0: what is late has just been moved.
+        score += self._soon_ms
+        np.divide(self._rate[_FRESH], score, out=score)
+        yield from self._best(_FRESH, fresh, score, "savable")
+        left = self._rate[_LATE] > 0
+        if late is not None:
+            left &= late
+        if rushed is not None:
+            left &= ~shown
+        yield from self._best(_LATE, left, self._lateness(now), "late")
+
+    def _rushed(self, now: int, suited: Mask | None) -> Mask | None:
+        """Return which late heads that suit are rushed; None if none is."""
+        if now < self._rush_at:
+            return None
+        rushed: Mask = self._rush <= now
+        self._rush_at = float(self._rush.min())
         if suited is not None:
-            fresh &= suited
-        left_ms = np.maximum(self._due[_FRESH] - now, 0)
-        yield from self._best(_FRESH, fresh, self._rate[_FRESH] / (left_ms + self._soon_ms), "savable")
+            rushed &= suited
+        return rushed if rushed.any() else None
+
+    def _lateness(self, now: int) -> NDArray[np.float64]:
+        """Return how late each late head is: its cost times waited over promised."""
         promised_ms = np.maximum(self._due[_LATE] - self._received[_LATE], 1)
         waited_ms = np.maximum(now - self._received[_LATE], 0)
-        yield from self._best(_LATE, late, self._rate[_LATE] * waited_ms / promised_ms, "late")
+        rate: NDArray[np.float64] = self._rate[_LATE] * waited_ms / promised_ms
+        return rate
 
     def _best(
-        self, side: int, among: Mask, score: NDArray[np.float64], stage: Stage
+        self, side: int, among: Mask | None, score: NDArray[np.float64], stage: Stage
     ) -> Iterator[tuple[Waiting, Stage]]:
-        """Yield the heads of these classes by score, the highest first; of equals who came first, then by id."""
-        if not among.any():
-            return
+        """
+        Yield the heads of these classes by score, the highest first; of equals who came first, then by id.
+
+        Args:
+            side: Of which heads.
+            among: The classes; None stands for those whose score is above 0.
+            score: It is used up.
+            stage: What is yielded with each.
+        """
         heaps = self._heaps[side]
-        score = np.where(among, score, -np.inf)
+        lowest = -np.inf
+        if side == _FRESH:
+            lowest = 0.0  # Where nobody waits the cost is 0; where somebody does the score is above it.
+            if among is not None:
+                score *= among
+        else:
+            assert among is not None
+            score[~among] = lowest
         while True:
             column = int(score.argmax())
             best = score[column]
-            if best == -np.inf:
+            if best <= lowest:
                 return
-            equals = np.flatnonzero(score == best)
-            if equals.shape[0] > 1:
+            equals = (score == best).nonzero()[0]
+            if len(equals) > 1:
                 column = min(equals.tolist(), key=lambda at: heaps[at][0][1:3])
             yield heaps[column][0][4], stage
-            score[column] = -np.inf
+            score[column] = lowest
 
 
 def _place(one: Waiting) -> tuple[Hashable, ...]:

@@ -4,12 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import numpy as np
 from msgspec import Struct, field
+from numpy.typing import NDArray
 
 from models.reps import AS_EVER, RepProfile, SkillKind, level_of, skill
 
 NOWHERE: Final = ""
 """The target of a case that anybody may get."""
+FEW: Final = 16  # So many free reps are looked at one by one; with more, arrays cost less.
+_FIT: Final = float(1 << 44)  # A level of fit is worth more than any time: Unix ms stay below 2^43.
+_ROWS_MIN: Final = 64
 
 
 class Seat(Struct, gc=False):
@@ -119,3 +124,110 @@ def choose_seat(
         elif level < best_fit and not preferred:
             break
     return best or fallback
+
+
+class Room:
+    """The reps of a tenant: who of them gets offers and has room for some, and since when each is idle."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Seat] = {}
+        """Everybody who was ever told of, by rep, as profile and groups are; whether they are there says ``free``."""
+        self.free: dict[str, Seat] = {}
+        """Who sits and has room for one unit at least, by rep."""
+        self.rows: dict[str, int] = {}
+        """The row of each known rep."""
+        self.idle = np.full(_ROWS_MIN, np.inf)
+        """Since when, Unix ms, by row; infinite for who has no room or is not there."""
+
+    def know(self, seat: Seat) -> None:
+        """Tell of a rep, whether there or not; what was ranked before does not have this one."""
+        self.rows[seat.profile.id] = len(self.known)
+        self.known[seat.profile.id] = seat
+        if len(self.known) > len(self.idle):
+            self.idle = np.concatenate((self.idle, np.full(len(self.idle), np.inf)))
+
+    def note(self, seat: Seat) -> None:
+        """Let a known rep sit down, or note that what is held has changed."""
+        name = seat.profile.id
+        if seat.held_units < seat.profile.capacity:
+            self.free[name] = seat
+            self.idle[self.rows[name]] = seat.idle_since
+        else:
+            self.leave(name)
+
+    def leave(self, rep_id: str) -> None:
+        """Let a rep go, or be full."""
+        self.free.pop(rep_id, None)
+        self.idle[self.rows[rep_id]] = np.inf
+
+
+class Able:
+    """Who of a room suits a kind of case, ready to be chosen from; it holds until somebody new is known."""
+
+    def __init__(self, seats: Ranked, room: Room) -> None:
+        """
+        Make it ready.
+
+        Args:
+            seats: Of those that the room knows, as ``ranked`` gives them.
+            room: Told whenever one of them comes, goes or holds something else.
+        """
+        self._room = room
+        self._names = [seat.profile.id for _, seat in seats]
+        self._place = {name: place for place, name in enumerate(self._names)}
+        self._fits = [level for level, _ in seats]
+        self._rows: NDArray[np.intp] = np.array([room.rows[name] for name in self._names], np.intp)
+        self._handicap = np.array([(self._fits[0] - level) * _FIT for level in self._fits], np.float64)
+
+    def __contains__(self, rep_id: str) -> bool:
+        return rep_id in self._place
+
+    def choose(self, declined: Sequence[str] = (), preferred: str = "", kind: str = "", units: int = 1) -> Seat | None:
+        """Return what ``choose_seat`` returns of those who are there, at a cost that hardly grows with their number."""
+        free = self._room.free
+        if preferred and preferred not in declined and preferred in self._place:
+            seat = free.get(preferred)
+            if seat is not None and has_room(seat, kind, units):
+                return seat
+        found = (self._of_few if len(free) <= FEW else self._of_many)(declined, kind, units)
+        return found or (self._fallback(declined, kind, units) if declined else None)
+
+    def _of_few(self, declined: Sequence[str], kind: str, units: int) -> Seat | None:
+        """Look at each free rep."""
+        best: Seat | None = None
+        best_at = 0
+        for name, seat in self._room.free.items():
+            at = self._place.get(name)
+            if at is None or name in declined or not has_room(seat, kind, units):
+                continue
+            if best is not None:
+                ahead = self._fits[at] - self._fits[best_at] or best.idle_since - seat.idle_since or best_at - at
+                if ahead < 0:
+                    continue
+            best, best_at = seat, at
+        return best
+
+    def _of_many(self, declined: Sequence[str], kind: str, units: int) -> Seat | None:
+        """Look at all that suit, in one go; whoever has no room for this kind is passed over."""
+        if not self._names:
+            return None
+        score = self._room.idle[self._rows]
+        score += self._handicap
+        for name in declined:
+            at = self._place.get(name)
+            if at is not None:
+                score[at] = np.inf
+        while True:
+            best = int(score.argmin())  # The first of equals, so the one whose id comes first.
+            if score[best] == np.inf:
+                return None
+            seat = self._room.free[self._names[best]]
+            if has_room(seat, kind, units):
+                return seat
+            score[best] = np.inf
+
+    def _fallback(self, declined: Sequence[str], kind: str, units: int) -> Seat | None:
+        """Return the best of those who gave it back, where nobody else has room."""
+        free = self._room.free
+        names = sorted((name for name in declined if name in self._place and name in free), key=self._place.__getitem__)
+        return next((free[name] for name in names if has_room(free[name], kind, units)), None)

@@ -193,7 +193,7 @@ def engine_line(scenario: Scenario) -> ClassQueues:
     """Return empty queues of the engine's own order."""
     seats = {rep.id: Seat(profile=rep) for rep in scenario.crew.reps}
 
-    def could_take(who: str, one: Waiting) -> bool:
+    def could_take(who: str, one: Waiting, step: int) -> bool:
         request = one.what.request
         return bool(ranked((seats[who],), request.language, request.subject, request.brand_id))
 

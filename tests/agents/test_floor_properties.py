@@ -406,7 +406,7 @@ def derived(floor: Floor) -> dict[str, Any]:
         "reps": floor.reps,
         "conversations": floor.by_conversation,
         "queued": {tenant: queues.places() for tenant, queues in floor.queues.items() if len(queues)},
-        "free": {tenant: set(free) for tenant, free in floor.free.items() if free},
+        "free": {tenant: set(room.free) for tenant, room in floor.rooms.items() if room.free},
         "offers": offers,
         "closed": sorted((at, name) for at, name in floor.closed if is_closed(floor, name, at)),
         "closed in": {key: list(names) for key, names in floor.closed_in.items() if names},

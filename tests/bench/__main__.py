@@ -1,4 +1,4 @@
-"""``python -m tests.bench [promises|classifier] [--quick] [--json] [--posts N] [--rounds N]``: all variants in turn, on one broker."""
+"""``python -m tests.bench [promises|decisions|classifier] [--quick] [--json] [--posts N] [--rounds N]``: all variants in turn, on one broker."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from streams.broker import Broker
-from tests.bench import classifier, load, promises
+from tests.bench import classifier, decisions, load, promises
 
 ROUND = ("loop", "pipeline", "loop_without_model", "pipeline_without_model", "understand", "dispatch", "measure")
 """In this order, since the steps alone read what the one before has written."""
@@ -25,7 +25,7 @@ def main() -> None:
         classifier.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=("promises",), help="this alone, without a broker")
+    parser.add_argument("part", nargs="?", choices=("promises", "decisions"), help="this alone, without a broker")
     parser.add_argument("--quick", action="store_true", help="8,000 posts, one round, under 50 s")
     parser.add_argument("--json", action="store_true", help="print nothing but the last line")
     parser.add_argument("--posts", type=int, default=0)
@@ -33,6 +33,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "promises":
         promises.run(only_json=options.json)
+        return
+    if options.part == "decisions":
+        decisions.run(only_json=options.json, quick=options.quick)
         return
     posts = options.posts or (8_000 if options.quick else 40_000)
     rounds = options.rounds or (1 if options.quick else 3)

@@ -1,5 +1,7 @@
 """Class queues: the same decisions as the rule over heads, whatever comes and goes."""
 
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -108,7 +110,7 @@ def test_with_few_free_reps_only_their_classes_are_looked_at() -> None:
         asked.append(one.id)
         return "rep"
 
-    queues = ClassQueues(suits=lambda who, one: one.what == who)
+    queues = ClassQueues(suits=lambda who, one, step: one.what == who)
     for number, language in enumerate(LANGUAGES):
         queues.add(a_waiting(f"c{number}", language=language))
 
@@ -118,7 +120,7 @@ def test_with_few_free_reps_only_their_classes_are_looked_at() -> None:
 
 
 def test_a_class_that_is_new_is_asked_for_too() -> None:
-    queues = ClassQueues(suits=lambda who, one: one.what == who)
+    queues = ClassQueues(suits=lambda who, one, step: one.what == who)
     queues.add(a_waiting("c1", language="de"))
     assert queues.take(START, anybody, ("fr",)) is None
     queues.add(a_waiting("c2", language="fr"))
@@ -128,7 +130,7 @@ def test_a_class_that_is_new_is_asked_for_too() -> None:
 
 def test_the_share_of_the_overdue_is_each_reps_own() -> None:
     """Else one rep could make every fifth decision, and the overdue of another's language would never be owed one."""
-    queues = ClassQueues(Order(every=2), lambda who, one: one.what == who)
+    queues = ClassQueues(Order(every=2), lambda who, one, step: one.what == who)
     for number in range(12):
         queues.add(a_waiting(f"d{number}", "urgent", language="de"))
         queues.add(a_waiting(f"f{number}", "urgent", language="fr"))
@@ -309,3 +311,35 @@ def test_rushed_cases_of_the_upper_levels_are_served_at_once_whatever_comes(rush
 
     taken = [queues.take(START, anybody) for _ in range(rushed)]
     assert [found[0].id for found in taken if found] == [f"u{number}" for number in range(rushed)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(waitings(), max_size=60, unique_by=lambda one: one.id), st.integers(0, 2**32))
+def test_with_some_free_the_first_in_the_rules_order_that_somebody_can_take_is_taken(
+    cases: list[Waiting], seed: int
+) -> None:
+    """The masks of classes and the moments kept for lateness and rushes change the cost of a decision, never what it is."""
+    draw = random.Random(seed)
+    queues = ClassQueues(suits=lambda who, one, step: one.what == who)
+    left: dict[str, Waiting] = {}
+    now, made = START - 600 * MINUTE, Counter[str]()
+    coming = list(cases)
+    while coming or left:
+        now += draw.choice([0, 1, 3 * MINUTE, 40 * MINUTE])
+        for _ in range(min(len(coming), draw.randrange(4))):
+            one = coming.pop()
+            left[one.id] = one
+            queues.add(one)
+        if left and draw.random() < 0.1:
+            queues.remove(left.popitem()[0])
+        free = draw.sample(LANGUAGES, draw.randrange(len(LANGUAGES)))
+        heads = [as_head(one) for one in _firsts(left.values(), now) if one.what in free]
+        who = free[0] if len(free) == 1 else ""
+        meant = first_of(heads, now, made[who], DEFAULT)
+        found = queues.take(now, lambda one: one.what if one.what in free else None, free)  # noqa: B023
+        assert (None if found is None else (found[0].id, found[2].stage)) == (
+            None if meant is None else (meant[0].id, meant[1])
+        )
+        if found is not None:
+            made[who] += 1
+            del left[found[0].id]
