@@ -57,6 +57,10 @@ def _value(column: str, number: int) -> str:
         "toxic": ("0", "1"),
         "hate": ("not_hate", "hate"),
         "label": ("neither", "hate", "hateful", "non-hateful"),
+        "intent": ("lost_card", "top_up"),
+        "negative_reason": ("Late Flight", "Bad Flight", ""),
+        "relevance": ("true", "false"),
+        "kind": ("sentences", "word-pairs", "single-words"),
     }
     return table[column][number % len(table[column])]
 
@@ -81,12 +85,15 @@ def write_data(folder: Path) -> Path:
 
 
 def _write_part(path: Path, name: str, part: str) -> None:
-    columns = ("sentiment", "offensive", "toxic", "hate", "label")
+    columns = (
+        "sentiment", "offensive", "toxic", "hate", "label", "intent", "negative_reason", "relevance", "kind"
+    )  # fmt: skip
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, ["text", "lang", *columns])
         rows.writeheader()
         for number in range(29 * 12 if "lingua" in name else 48):
             lang = LANGUAGES[number % 29] if "lingua" in name else LANGUAGES[number % 8]
             values = {column: _value(column, number) for column in columns}
-            text = f"{name} {part} {number} sprache{lang} " + " ".join(values.values())
+            # The number at both ends: texts with equal ends count as nearly the same.
+            text = f"{name} {part} {number} sprache{lang} {' '.join(values.values())} {name} {part} {number}"
             rows.writerow({"text": text, "lang": lang, **values})

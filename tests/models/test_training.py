@@ -127,7 +127,7 @@ def test_posts_of_triage_are_in_no_other_training_part(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     text = read_triage(data)[0].text
     with (data / "potts" / "train.csv").open("a") as file:
-        file.write(f"{text},de,negative,OTHER,0,hate,hate\n")
+        file.write(f"{text},de,negative,OTHER,0,hate,hate,lost_card,,true,sentences\n")
 
     assert [example.source for example in load(data) if example.text == text] == ["triage"]
 
@@ -136,7 +136,7 @@ def test_a_post_of_triage_that_another_set_measures_with_is_scored_and_not_train
     data = write_data(tmp_path / "data")
     text = read_triage(data)[0].text
     with (data / "sb10k" / "test.csv").open("a") as file:
-        file.write(f"{text},de,negative,OTHER,0,hate,hate\n")
+        file.write(f"{text},de,negative,OTHER,0,hate,hate,lost_card,,true,sentences\n")
 
     assert [example.part for example in load(data) if example.text == text] == ["held", "test"]
 
@@ -166,7 +166,7 @@ def test_a_training_text_that_is_nearly_one_of_a_measuring_part_is_left_out(tmp_
     text = "ein langer satz der in der prüfung steht und den man an seinem anfang auch wiedererkennt ohne ende"
     for name, part, end in (("sb10k", "test", " eins"), ("potts", "train", " zwei und drei")):
         with (data / name / f"{part}.csv").open("a") as file:
-            file.write(f"{text}{end},de,negative,OTHER,0,hate,hate\n")
+            file.write(f"{text}{end},de,negative,OTHER,0,hate,hate,lost_card,,true,sentences\n")
 
     assert [(e.source, e.part) for e in load(data) if e.text.startswith("ein langer satz")] == [("sb10k", "test")]
 

@@ -1,0 +1,73 @@
+"""The table that sets ours beside others, on a small folder of made-up sets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.training.compare import NAMES, Row, compare, page, tasks
+from models.training.run import run
+from tests.models.small import BITS, write_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def compared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Row], Path]:
+    folder = tmp_path_factory.mktemp("compared")
+    run(data, folder, lambda line: None, bits=BITS)
+    told: list[str] = []
+    rows = compare(data, folder, told.append, artifact=folder, detectors={"lid176": lambda text: "de"})
+    assert len(told) == len(rows)
+    return rows, folder
+
+
+def test_every_row_has_figures_of_ours_and_of_another(compared: tuple[list[Row], Path]) -> None:
+    rows, _ = compared
+
+    assert len(rows) > 30
+    for row in rows:
+        assert len(row.figures) >= 2, row.task
+        assert set(row.figures) <= set(NAMES)
+        assert all(0 <= figure <= 1 for figure in row.figures.values())
+
+
+def test_what_the_words_give_away_is_found(compared: tuple[list[Row], Path]) -> None:
+    by_task = {(row.task, row.measure): row.figures for row in compared[0]}
+
+    assert by_task["Banking77 test", "accuracy"]["same_data"] > 0.9
+    assert by_task["Banking77 test", "accuracy"]["tfidf"] > 0.9
+    assert by_task["category: triage", "macro-F1"]["tfidf"] > 0.9
+    assert by_task["GermEval 2017 dev, relevance, crossed", "accuracy"]["same_data"] > 0.9
+
+
+def test_both_files_hold_all_rows_and_the_command(compared: tuple[list[Row], Path]) -> None:
+    rows, folder = compared
+    found = json.loads((folder / "classifier.json").read_text())
+    text = (folder / "classifier.md").read_text()
+
+    assert [row["task"] for row in found["rows"]] == [row.task for row in rows]
+    assert found["command"] in text
+    assert all(f"| {row.task} |" in text for row in rows)
+
+
+def test_the_best_of_a_row_is_bold_and_what_is_missing_is_blank() -> None:
+    text = page(
+        [Row("A", "accuracy", 10, {"tfidf": 0.5, "product": 0.75}), Row("B", "accuracy", 10, {"tfidf": 1.0})], "x"
+    )
+
+    assert "| A | accuracy | 10 | 0.500 | **0.750** |" in text
+    assert "| B | accuracy | 10 | **1.000** |  |" in text
+
+
+def test_a_test_text_is_in_no_train_part(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    held = (data / "banking77" / "test.csv").read_text().splitlines()[1]
+    with (data / "banking77" / "train.csv").open("a") as file:
+        file.write(held + "\n")
+
+    task = next(task for task in tasks(data) if task.name == "Banking77 test")
+    assert not set(task.train) & set(task.test)
