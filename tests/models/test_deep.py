@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.classifier import HEADS
+from models.classifier import HEADS, decide
 from models.deep import CARD_NAME, FOLDER, PIECES_NAME, TOKENS_MAX, WIDTH, DeepClassifier, clean
 from models.errors import Misconfigured
 
@@ -49,9 +49,11 @@ def test_a_text_is_read_alike_alone_and_in_any_company_and_order(deep: DeepClass
     shuffled, moved = deep.logits([texts[at] for at in order])
     alone = np.concatenate([deep.logits([text])[0] for text in texts])
 
-    np.testing.assert_array_equal(logits[order], shuffled)
-    np.testing.assert_array_equal(vectors[order], moved)
-    np.testing.assert_array_equal(logits, alone)
+    # Sums of float32 end in other digits in another company; one step of int8 may fall to its other side by that.
+    np.testing.assert_allclose(logits[order], shuffled, atol=0.02)
+    np.testing.assert_allclose(vectors[order], moved, atol=0.005)
+    np.testing.assert_allclose(logits, alone, atol=0.02)
+    assert decide(logits)[0].tolist() == decide(alone)[0].tolist()
 
 
 def test_no_texts_give_no_labels(deep: DeepClassifier) -> None:

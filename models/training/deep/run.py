@@ -294,11 +294,19 @@ def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: ND
     )
 
 
+WHOLE: Final = ("tweeteval_sentiment", "umsab_tweet_sentiment", "sb10k")
+MEASURED_MAX: Final = 400
+
+
 def measure(out: Path, texts: Sequence[Text], progress: Progress) -> dict[str, Scores]:
-    """Score the written artifact itself on the measuring parts; of HateCheck and single words each eighth text."""
-    many = ("hatecheck_multilingual", "language_id_lingua")
-    kept = [text for text in texts if text.example.part in MEASURING and text.example.source not in many]
-    kept += [text for text in texts if text.example.part in MEASURING and text.example.source in many][::8]
+    """Score the written artifact itself on the measuring parts; of all but WHOLE on MEASURED_MAX texts each, evenly taken."""
+    groups: dict[tuple[str, str], list[Text]] = {}
+    for text in texts:
+        if text.example.part in MEASURING:
+            groups.setdefault((text.example.source, text.example.part), []).append(text)
+    kept: list[Text] = []
+    for (source, _), group in groups.items():
+        kept += group if source in WHOLE else group[:: -(-len(group) // MEASURED_MAX)]
     progress(f"measuring {len(kept)} texts")
     values, confidence = decide(DeepClassifier(out).logits([text.text for text in kept])[0])
     return dict(measured([text.example for text in kept], values, confidence))
