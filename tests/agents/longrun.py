@@ -177,7 +177,8 @@ def watch(floor: Floor, day: Life) -> None:
             return take_next(tenant)
         waiting = servable(floor, tenant)
         queues = floor.queues.get(tenant)
-        free = tuple(floor.free.get(tenant, ()))
+        room = floor.rooms.get(tenant)
+        free = tuple(room.free) if room is not None else ()
         made = queues._made[free[0] if len(free) == 1 else ""] if queues is not None else 0
         found = take_next(tenant)
         day.counts["decisions"] += 1
