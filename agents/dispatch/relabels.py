@@ -114,7 +114,8 @@ def _set(turn: Turn, work: Relabel, case: Case, changed: Case, values: Mapping[s
     changed = replace(changed, labels=relabelled(case.labels, values, work.confidence))
     if changed == case:
         return
-    changed = replace(changed, version=case.version + 1)
+    if work.by != "deep":  # A machine's word must not make a rep's command, given meanwhile, a stale one.
+        changed = replace(changed, version=case.version + 1)
     turn.floor.save(case, changed)
     show(turn, changed)
     turn.event(
