@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SEED: Final = 20_170_901
 
+TOLERANCE: Final = 1e-3
+"""Ten times liblinear's own: the labels are the same, in two thirds of the time."""
+
 
 class Plan(Struct, frozen=True):
     """How a head is fitted."""
@@ -77,7 +80,9 @@ def fit(head: str, features: "csr_matrix", examples: Sequence[Example]) -> Linea
     missing = [value for index, value in enumerate(HEADS[head]) if index not in labels]
     if missing:
         raise ValueError(f"{head}: no text with {', '.join(missing)}")
-    machine = LinearSVC(C=plan.strength, class_weight="balanced" if plan.balanced else None, random_state=SEED)
+    machine = LinearSVC(
+        C=plan.strength, class_weight="balanced" if plan.balanced else None, random_state=SEED, tol=TOLERANCE
+    )
     machine.fit(features, labels, sample_weight=sample_weights(examples, head))
     return Linear(np.asarray(machine.coef_.T, np.float64), np.asarray(machine.intercept_, np.float64))
 
