@@ -22,6 +22,7 @@ def run(open_page: Open) -> Run:
     def evaluate(body: str) -> Any:
         return page.evaluate(
             f"""async () => {{
+                await (await import("/static/common/i18n.js")).setLanguage("en");
                 const state = await import("/static/desk/state.js");
                 const why = await import("/static/desk/why.js");
                 const labels = await import("/static/desk/labels.js");
