@@ -131,13 +131,19 @@ RECORD_BYTES_MAX: Final = 1_000_000
 
 async def read_all(servers: Sequence[str], options: Mapping[str, Any], heads: TenantHeads, work: Work) -> None:
     """Read the topic once, up to its end."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=list(servers), group_id=None, enable_auto_commit=False, **options)
+    # Not by seek_to_beginning: a reset to the end that is under way since the assignment may come after it.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(servers),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **options,
+    )
     await consumer.start()
     try:
         partitions = await work.partitions(topics.HEADS.name)
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(one) < ends[one] for one in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
