@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from models.classifier import CARD_NAME, GRAPH_NAME, HEADS, Card
+from models.deep import DeepCard
 from models.training.data import TRIAGE, Example, is_bound
 from models.training.soft import POOL
 
@@ -68,8 +69,10 @@ def write(
 
 
 def _page(card: Card) -> str:
-    parts = [_head(card), _licences(card), _values(card)]
-    parts += [_table(title, card.scores[title]) for title in ("cross_validated", "measured") if title in card.scores]
+    parts = [_head(card), _licences(card), labels_table(card, "cross-validated")]
+    parts += [
+        scores_table(title, card.scores[title]) for title in ("cross_validated", "measured") if title in card.scores
+    ]
     parts += [_bias(card.scores["bias"])] if "bias" in card.scores else []
     return "\n".join(parts)
 
@@ -126,14 +129,15 @@ our own, and no text is shipped. Other sets under such a licence are only measur
 {note}"""
 
 
-def _values(card: Card) -> str:
+def labels_table(card: Card | DeepCard, where: str) -> str:
+    """Return the section of labels with their thresholds; ``where`` says on which texts these were chosen."""
     rows = "\n".join(
         f"| {head} | {' '.join(values)} | {card.thresholds[head]:.3f} | {card.targets[head]:.2f} |"
         for head, values in card.heads.items()
     )
     return f"""## Labels
 
-Below its threshold a label is called unsure; at or above it the target is the share that was right, cross-validated.
+Below its threshold a label is called unsure; at or above it the target is the share that was right, {where}.
 
 | label | values | threshold | target |
 |---|---|---|---|
@@ -141,7 +145,8 @@ Below its threshold a label is called unsure; at or above it the target is the s
 """
 
 
-def _table(title: str, scores: Mapping[str, Any]) -> str:
+def scores_table(title: str, scores: Mapping[str, Any]) -> str:
+    """Return a section of scores, by head and group of texts."""
     lines = [f"## Scores: {title.replace('_', ' ')}", ""]
     for head, groups in scores.items():
         names = max((list(row) for row in groups.values()), key=len)

