@@ -332,7 +332,7 @@ function ask() {
 function command(frame, panel = null) {
   if (ui.pending.size >= PENDING_MAX) return notice(t("error.busy"), "bad");
   const whole = { ...frame, id: newId() };
-  ui.pending.set(whole.id, { command: whole, panel });
+  ui.pending.set(whole.id, { command: whole, panel, version: versionOf(whole.case_id) });
   ui.link.send(whole); // If the line is down, it goes out after the next welcome; its id makes a repeat harmless.
   draw();
   return whole;
@@ -341,7 +341,7 @@ function command(frame, panel = null) {
 // A command on the chosen case, if it may be given now; what was typed in its panel comes back if it is refused.
 function onCase(act, frame) {
   const found = here();
-  if (!found || !may(act) || pendingFor(found.view.case_id)) return false;
+  if (!found || !may(act) || pendingFor(found.view.case_id, frame.type)) return false;
   const { case_id, version } = found.view;
   command({ ...frame, case_id, ...(VERSIONED.has(frame.type) ? { version } : {}) }, ui.panel);
   closePanel();
@@ -353,8 +353,9 @@ export const draft = (caseId) => session.get(`draft.${caseId}`) ?? "";
 const setDraft = (caseId, text) => session.set(`draft.${caseId}`, text);
 // The chosen case; of one that has not come yet, its line in the list says enough to act on it.
 const here = () => caseOf(ui.state, ui.selected) ?? lineHere();
+const lineOf = (caseId) => (ui.tab === "mine" ? null : ui.state.lists.get(ui.tab)?.cases.find((one) => one.case_id === caseId));
 function lineHere() {
-  const line = ui.tab === "mine" ? null : ui.state.lists.get(ui.tab)?.cases.find((one) => one.case_id === ui.selected);
+  const line = lineOf(ui.selected);
   return line ? { view: line, held: false, reason: "" } : null;
 }
 const selectedCase = () => ui.state.cases.get(ui.selected);
@@ -362,7 +363,13 @@ const may = (act) => {
   const found = here();
   return Boolean(found) && acts(found.view, found.held, ui.welcome ?? {}).has(act);
 };
-const pendingFor = (caseId) => [...ui.pending.values()].some(({ command: sent }) => sent.case_id === caseId);
+// Whether a command is under way that another must not overtake. It is over for the case as soon as the case has moved on, which
+// a quick hand sees before the command's own result. Of commands that name no version, only the same again has to wait.
+const pendingFor = (caseId, type = "") =>
+  [...ui.pending.values()].some(
+    ({ command: sent, version }) => sent.case_id === caseId && version === versionOf(caseId) && (!type || type === sent.type || VERSIONED.has(type)),
+  );
+const versionOf = (caseId) => (ui.state.cases.get(caseId) ?? lineOf(caseId))?.version;
 const order = () => (ui.tab === "mine" ? inbox(ui.state).flatMap(([, views]) => views.map((view) => view.case_id)) : shownLines(ui).map((line) => line.case_id));
 const area = () => root.querySelector("textarea.answer");
 const NEEDS = { labels: "labels", hold: "hold", transfer: "transfer", assign: "assign", priority: "priority", return: "return", close: "close" };
@@ -413,7 +420,7 @@ function closePanel() {
   draw();
 }
 
-const askFor = (kind, more = {}) => (may(kind) && !pendingFor(ui.selected) ? openPanel(kind, { caseId: ui.selected, ...more }) : false);
+const askFor = (kind, more = {}) => (may(kind) ? openPanel(kind, { caseId: ui.selected, ...more }) : false);
 
 const actions = {
   draw,

@@ -24,8 +24,14 @@ def sit_down(open_page: Open, **how: object) -> Page:
     return page
 
 
-def heard(gateway: StandIn, kind: type[Frame]) -> list[Frame]:
-    return [frame for frame in list(gateway.heard) if isinstance(frame, kind)]
+def heard(gateway: StandIn, kind: type[Frame], least: int = 0) -> list[Frame]:
+    """Return the frames of a kind that the gateway got, once there are at least so many: a page shows its own steps first."""
+
+    def found() -> list[Frame]:
+        return [frame for frame in list(gateway.heard) if isinstance(frame, kind)]
+
+    until(lambda: len(found()) >= least, f"{least} of {kind.__name__}")
+    return found()
 
 
 def held(number: int, **changes: object) -> wire.CaseView:
@@ -39,7 +45,7 @@ def test_a_free_seat_is_taken_and_a_taken_one_cannot_be(open_page: Open, gateway
     page.get_by_role("button", name="Mara Petersen").click()
 
     expect(page.get_by_text("Nothing to do.")).to_be_visible()
-    assert heard(gateway, wire.Hello)[0].token == "stand-in-1"
+    assert heard(gateway, wire.Hello, 1)[0].token == "stand-in-1"
     assert "stand-in" not in page.url
 
 
@@ -57,8 +63,8 @@ def test_a_case_is_taken_and_answered_by_keys_alone(open_page: Open, gateway: St
 
     expect(page.locator(".entry.rep .status.sent")).to_have_text("published")
     expect(page.get_by_text("This case is closed.")).to_be_visible()
-    [accepted] = heard(gateway, wire.AcceptOffer)
-    [reply] = heard(gateway, wire.SendReply)
+    [accepted] = heard(gateway, wire.AcceptOffer, 1)
+    [reply] = heard(gateway, wire.SendReply, 1)
     assert (accepted.case_id, accepted.offer, accepted.version) == ("c1", "c1.1", 2)
     assert (reply.text, reply.version, reply.close) == ("Wir haben ein Zimmer für Sie.", 3, True)
 
@@ -71,7 +77,7 @@ def test_an_offer_is_rejected_by_a_key(open_page: Open, gateway: StandIn) -> Non
     page.keyboard.press("x")
 
     expect(page.locator(".row")).to_have_count(0)
-    assert heard(gateway, wire.RejectOffer)[0].offer == "c1.1"
+    assert heard(gateway, wire.RejectOffer, 1)[0].offer == "c1.1"
 
 
 def test_j_and_k_walk_the_inbox_in_order_of_due_times(open_page: Open, gateway: StandIn) -> None:
@@ -222,7 +228,7 @@ def test_a_case_is_kept_open_for_the_customer_who_writes_again(open_page: Open, 
     gateway.write_again("c1", "Gleis 3")
 
     expect(page.locator(".said").last).to_have_text("Gleis 3")
-    assert heard(gateway, wire.SendReply)[0].close is False
+    assert heard(gateway, wire.SendReply, 1)[0].close is False
 
 
 def test_a_case_is_closed_with_a_note_after_a_question(open_page: Open, gateway: StandIn) -> None:
@@ -235,7 +241,7 @@ def test_a_case_is_closed_with_a_note_after_a_question(open_page: Open, gateway:
     page.keyboard.press("Enter")
 
     expect(page.locator(".row")).to_have_count(0)
-    assert heard(gateway, wire.Close)[0].disposition == "duplicate"
+    assert heard(gateway, wire.Close, 1)[0].disposition == "duplicate"
 
 
 def test_the_counter_tells_what_is_seen_and_what_the_platform_counts(open_page: Open, gateway: StandIn) -> None:
@@ -294,7 +300,7 @@ def test_presence_is_asked_for_and_shown_as_dispatch_holds_it(open_page: Open, g
     page.locator("select.presence").select_option("away")
 
     expect(page.locator(".presence-is")).to_have_class(re.compile("away"))
-    assert heard(gateway, wire.Presence)[0].state == "away"
+    assert heard(gateway, wire.Presence, 1)[0].state == "away"
 
 
 def test_a_rep_who_is_not_available_is_asked_to_be(open_page: Open, gateway: StandIn) -> None:
@@ -305,7 +311,7 @@ def test_a_rep_who_is_not_available_is_asked_to_be(open_page: Open, gateway: Sta
     page.get_by_role("button", name="I am available").click()
 
     expect(page.get_by_text("Nothing to do.")).to_be_visible()
-    assert heard(gateway, wire.Presence)[0].state == "available"
+    assert heard(gateway, wire.Presence, 1)[0].state == "available"
 
 
 def test_an_expired_token_is_replaced_once_and_a_second_time_after_it_worked(open_page: Open, gateway: StandIn) -> None:
