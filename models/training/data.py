@@ -23,6 +23,7 @@ from models.classifier import HEADS
 from models.errors import Misconfigured
 from models.labels import LANGUAGES, SENTIMENTS
 from models.text import normalise
+from models.training.own import READ, WRITTEN, Own, own_posts
 
 Row = Mapping[str, str]
 
@@ -133,7 +134,7 @@ def load(data: Path, *, with_nc: bool = False) -> list[Example]:
         Misconfigured: If a set is missing.
     """
     triage = read_triage(data)
-    others = [example for source in SOURCES for example in read_source(data, source)]
+    others = [example for source in SOURCES for example in read_source(data, source)] + read_own(data)
     held = {each for example in others if example.part != "train" for each in near_keys(example.text)}
     ours = {each for example in triage for each in near_keys(example.text)}
     kept = [replace(e, part="held") if held.intersection(near_keys(e.text)) else e for e in triage]
@@ -210,6 +211,45 @@ def _triage_example(row: Row, fold: int) -> Example:
         fold=fold,
         written=origin == "written",
     )
+
+
+def read_own(data: Path) -> list[Example]:
+    """Read the posts that were labelled for this project beside data/triage."""
+    return [
+        Example(
+            text=normalise(text),
+            labels=own.labels,
+            source=READ if own.digest else WRITTEN,
+            language=own.language,
+            licence=POOL_LICENCE if own.digest else "own",
+            written=not own.digest,
+        )
+        for own, text in own_texts(data)
+    ]
+
+
+POOL_LICENCE: Final = "labels own; texts Twitter terms or none stated"
+
+
+def own_texts(data: Path) -> list[tuple[Own, str]]:
+    """
+    Return the same posts with their texts as they were written.
+
+    Raises:
+        Misconfigured: If a set does not hold a text that was read there.
+    """
+    posts = own_posts(data)
+    found: dict[str, str] = {}
+    for name in sorted({own.origin for own in posts if own.origin}):
+        for row in read_rows(data, name, "train"):
+            text = escapes(row["text"])
+            found[digest(normalise(text)).hex()] = text
+    lost = [own for own in posts if own.digest and own.digest not in found]
+    if lost:
+        raise Misconfigured(
+            f"--data: {lost[0].origin} lacks {len(lost)} texts that were labelled; is it another version?"
+        )
+    return [(own, own.text or found[own.digest]) for own in posts]
 
 
 def read_source(data: Path, source: Source) -> list[Example]:

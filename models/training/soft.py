@@ -1,8 +1,9 @@
 """
 Posts without labels, and what a deep encoder makes of them: the fast tier learns from its vectors.
 
-The pool is posts of sets whose licence allows it, without any text that something is measured with. ``write`` has them
-read by an encoder, once; ``read`` gives the vectors to the training. Nothing of the encoder is in the fast tier but numbers.
+The pool is the posts that were written for the project and posts of sets whose licence allows it, without any text that
+something is measured with. ``write`` has them read by an encoder, once; ``read`` gives the vectors to the training. Nothing
+of the encoder is in the fast tier but numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.errors import Misconfigured
 from models.text import normalise
-from models.training.data import TRIAGE, Example, digest, escapes, near_keys, read_rows
+from models.training.data import TRIAGE, Example, digest, escapes, near_keys, own_texts, read_rows
 
 Vectors = dict[bytes, NDArray[np.float32]]
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -63,7 +64,8 @@ def pool(data: Path, examples: Sequence[Example]) -> list[str]:
     for name, _, parts in POOL:
         for part in parts:
             taken.update(each for row in read_rows(data, name, part) for each in near_keys(normalise(row["text"])))
-    out = []
+    out = [text for own, text in own_texts(data) if own.text and not taken.intersection(near_keys(normalise(text)))]
+    taken.update(near_keys(normalise(text))[0] for text in out)
     for name, most, _ in POOL:
         kept = []
         for text in sorted((escapes(row["text"]) for row in read_rows(data, name, "train")), key=digest):

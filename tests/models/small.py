@@ -8,8 +8,10 @@ import numpy as np
 
 from models.classifier import COLUMNS, HEADS, Card
 from models.labels import CATEGORIES, LANGUAGES, SENTIMENTS, SUBJECTS, TRIAGES
+from models.text import normalise
 from models.training import card, features, graph
-from models.training.data import SOURCES
+from models.training.data import SOURCES, digest
+from models.training.own import LABELS
 from models.training.soft import POOL
 
 BITS = 12
@@ -81,7 +83,25 @@ def write_data(folder: Path) -> Path:
         (folder / name).mkdir(exist_ok=True)
         for part in {"train", *parts} - {file.stem for file in (folder / name).iterdir()}:
             _write_part(folder / name / f"{part}.csv", name, part)
+    _write_own(folder)
     return folder
+
+
+def _write_own(folder: Path) -> None:
+    """Twelve posts written for the project, and the labels of six of a set's."""
+    (folder / "own").mkdir()
+    with (folder / "own" / "written.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["brand", *LABELS, "text"], extrasaction="ignore")
+        rows.writeheader()
+        rows.writerows(a_post(number, "own", "written") for number in range(12))
+    with (folder / "sb10k" / "train.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)][:6]
+    with (folder / "own" / "read.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["set", "digest", *LABELS], extrasaction="ignore")
+        rows.writeheader()
+        for number, text in enumerate(texts):
+            found = {"set": "sb10k", "digest": digest(normalise(text)).hex()}
+            rows.writerow({**a_post(number, "own", "read"), **found})
 
 
 def _write_part(path: Path, name: str, part: str) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from models.deep import clean
 from models.errors import Misconfigured
 from models.text import normalise
-from models.training.data import SOURCES, TRIAGE, Example, key, load
+from models.training.data import SOURCES, TRIAGE, Example, key, load, own_texts
 
 Row = Mapping[str, str]
 
@@ -77,6 +77,8 @@ def _spelled(data: Path) -> dict[str, str]:
         for line in (data / TRIAGE / name).read_text(encoding="utf-8").splitlines():
             raw = json.loads(line)["text"]
             out.setdefault(normalise(raw), clean(raw))
+    for _, raw in own_texts(data):
+        out.setdefault(normalise(raw), clean(raw))
     for source in SOURCES:
         for part in source.parts:
             for row in _rows(data / source.name / f"{part}.csv"):
