@@ -94,7 +94,7 @@ class Dispatch(Rules):
         if src is not None and not turn.part.is_new(src):
             return
         # The owner writes ticks and takeovers by its own clock: they move the time however long nobody was there.
-        turn.move_clock(work.at, always=isinstance(work, Tick | Takeover))
+        turn.move_clock(work.at, always=isinstance(work, BY_OWNER))
         handler = HANDLERS[type(work)]
         try:
             handler(turn, work)
@@ -103,6 +103,9 @@ class Dispatch(Rules):
         except BadEvent as error:  # Raised before anything has changed.
             turn.outs.append(buried(self.name, record, str(error)))
 
+
+BY_OWNER: Final = (Tick, Takeover)
+"""Records by which a partition's owner moves its time."""
 
 HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Understood: posts.understood,
