@@ -81,7 +81,7 @@ class Dispatch(Rules):
     def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
         """Fold a run; see the package."""
         turn = Turn(self, part)
-        # Figures are told once a run: a run of many ticks is history being caught up on, and counting costs every open case.
+        # Figures are told once a run: a run of many ticks is history being caught up on.
         turn.last_tick = max((record.offset for record in records if isinstance(record.value, Tick)), default=-1)
         for record in records:
             self._take(turn, record)
