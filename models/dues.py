@@ -74,8 +74,11 @@ class Dues:
         while self._next and self._next[0][0] < now:
             _, due_at, case_id = heapq.heappop(self._next)
             known = self._known.get(case_id)
-            if known is not None and known.due_at == due_at:
-                self._stage(case_id, known, now)
+            # A due time that was moved and moved back has left an entry twice.
+            if known is not None and known.due_at == due_at and known.stage != (stage := _stage_of(due_at, now)):
+                self._counts[known.stage][known.brand] -= 1
+                known.stage = stage
+                self._count(case_id, known)
         return Figures(dict(self._counts["soon"]), dict(self._counts["late"]), dict(self._oldest()))
 
     def _look_at(self, case_id: str, case: Case | None, now: int) -> None:
@@ -91,9 +94,8 @@ class Dues:
         else:
             if old is not None:
                 self._leave(case_id, old)
-            known = self._known[case_id] = _Known(brand, case.due_at, "far")
-            self._counts["far"][brand] += 1
-            self._stage(case_id, known, now, is_new=True)
+            known = self._known[case_id] = _Known(brand, case.due_at, _stage_of(case.due_at, now))
+            self._count(case_id, known)
         if known.waits_since != waits_since:
             self._wait(case_id, known, waits_since)
 
@@ -102,15 +104,10 @@ class Dues:
         self._counts[known.stage][known.brand] -= 1
         self._waiting[known.brand] -= known.waits_since is not None
 
-    def _stage(self, case_id: str, known: _Known, now: int, *, is_new: bool = False) -> None:
+    def _count(self, case_id: str, known: _Known) -> None:
         """Count a case where it stands now, and note until when."""
-        stage = _stage_of(known.due_at, now)
-        if stage == known.stage and not is_new:
-            return  # Its due time was moved and moved back: the entry was of the first time.
-        self._counts[known.stage][known.brand] -= 1
-        self._counts[stage][known.brand] += 1
-        known.stage = stage
-        if stage != "late":
+        self._counts[known.stage][known.brand] += 1
+        if known.stage != "late":
             heapq.heappush(self._next, _entry(case_id, known))
 
     def _wait(self, case_id: str, known: _Known, since: int | None) -> None:
