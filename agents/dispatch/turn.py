@@ -79,7 +79,7 @@ class Turn:
             Out(
                 topics.DESK_EVENTS,
                 tenant.encode(),
-                DeskEvent(tenant=tenant, rep_id=rep_id, epoch=epoch, seq=seq, frame=frame(epoch, seq, self.now)),
+                DeskEvent(tenant, rep_id, epoch, frame(epoch, seq, self.now), seq),
                 self.part.number,
             )
         )
