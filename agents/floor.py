@@ -19,6 +19,7 @@ from agents.authors import Authors
 from agents.incidents import Incidents
 from models.brands import FORWARD_S, Brand, Tenant
 from models.cases import MINE, WAITING, Case, CaseState, holder_of, is_in_hand, was_answered
+from models.dues import Dues
 from models.incidents import is_due
 from models.influence import cost_factor
 from models.labels import TRIAGES, Triage
@@ -47,12 +48,9 @@ RANKED_MAX: Final = 10_000  # Kinds of case whose seats are remembered; each is 
 RANKED_SEATS_MAX: Final = 1_000_000  # Of all of these kinds together, at about 130 bytes.
 LISTED_MAX: Final = 500  # Cases looked at for a list of 50: the longest in the pool, whatever else waits.
 VIEWERS_MAX: Final = 8  # Of one case: beyond it nobody reads who else is there.
-SOON_MS: Final = 15 * 60_000
 NOTHING: Final[frozenset[str]] = frozenset()
 NOTHING_PROMISED_MS: Final = 24 * 3_600_000  # Where a brand promises nothing, a day orders the queue.
 
-Count = Counter[tuple[str, str]]
-"""By tenant and brand."""
 ClassKey = tuple[str, Triage, str, str]
 """Tenant, triage, brand, and what else routing asks for: cases of one class differ only by their age."""
 
@@ -276,6 +274,7 @@ class Floor:
         """Open cases by brand: by state, and queued:<triage>; all brands of the tenants that have rows are listed."""
         self.seqs: Counter[str] = Counter()
         self.beats: dict[tuple[str, str], int] = {}
+        self.dues = Dues()
         self.decisions = 0
         self.incidents = Incidents(part, {key: rules.brand for key, rules in house.brands.items()})
         self.authors = Authors(part, house.tenants)
@@ -296,6 +295,7 @@ class Floor:
                 closed.append((case.closed_at, case_id, (case.tenant, case.conversation_uri)))
             else:
                 self._enter(case)
+                self.dues.change(case_id)
             if case.sketch or case.incident_id or any(entry.by == "bot" for entry in case.thread):
                 social.append(case)
         self.incidents.load(social)
@@ -316,6 +316,7 @@ class Floor:
     def save(self, old: Case | None, new: Case) -> None:
         """Write a case's row and bring all that is derived from it up to date."""
         self._part.rows.set(CASES, new.case_id, new)
+        self.dues.change(new.case_id)
         was_open = old is not None and old.state != "closed"
         if old is not None and was_open:
             self._leave(old)
@@ -660,24 +661,6 @@ class Floor:
             del self.beats[key]
 
     # -- figures
-
-    def soon_and_late(self, now: int) -> tuple[Count, Count, Count, dict[tuple[str, str], int]]:
-        """Return, by brand: open cases due soon, late, warned of, and the arrival of the longest waiting queued one."""
-        soon: Count = Counter()
-        late: Count = Counter()
-        warned: Count = Counter(self.warned.values())
-        oldest: dict[tuple[str, str], int] = {}
-        for case in self.open.values():
-            key = (case.tenant, case.brand_id)
-            if not case.awaits_answer:
-                continue
-            if case.due_at < now:
-                late[key] += 1
-            elif case.due_at < now + SOON_MS:
-                soon[key] += 1
-            if case.state in WAITING:
-                oldest[key] = min(oldest.get(key, case.received_at), case.received_at)
-        return soon, late, warned, oldest
 
     def queued_by_triage(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Return queued cases by triage, only those above 0."""

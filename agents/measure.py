@@ -1,7 +1,8 @@
 """``case-events`` -> windows by brand -> ``boards``: event time in, one full frame a second and brand out."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -17,7 +18,7 @@ from models.windows import (
     Bucket,
     LearnedLines,
     Standing,
-    count_label,
+    add_posts,
     frame_of,
     response_bucket,
     slot_of,
@@ -179,12 +180,17 @@ class Measure:
     def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
         """Count a run's events; at a clock, return each brand's frame, once a run."""
         turn = _Turn(part)
+        progress, is_new = part.rows.progress, part.is_new
         for record in records:
             event: Event = record.value
-            if part.is_new(event.src):
-                turn.take(event)
-            else:
+            if not is_new(event.src):
                 metrics.REPEATED.labels(self.name).inc()
+                continue
+            if event.at > progress.now:
+                progress.now = event.at
+            count = COUNTS.get(type(event))
+            if count is not None:
+                count(turn, event)
         turn.keep()
         return turn.frames() if turn.clock is not None else []
 
@@ -202,65 +208,62 @@ class _Turn:
         self.clock: int | None = None
         self._touched: dict[tuple[Kind[Bucket], BrandKey, int], Bucket] = {}
         self._standing: dict[BrandKey, Standing] = {}
+        self._posts: dict[tuple[str, str, int], list[Opened | Joined | Counted]] = {}
+        """By tenant, brand and minute since 1970."""
 
-    def take(self, event: Event) -> None:
-        """Count one event."""
-        progress = self.part.rows.progress
-        progress.now = max(progress.now, event.at)
-        match event:
-            case Opened() | Joined() | Counted():
-                self._post(event)
-            case records.Answered():
-                self._answer(event)
-            case records.Warned():
-                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
-                    bucket.warned += 1
-            case records.Breached():
-                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
-                    bucket.breached += 1
-            case Closed(in_time=bool(in_time)):
-                for bucket in self._buckets((event.tenant, event.brand_id), event.at):
-                    bucket.resolved += 1
-                    bucket.resolved_in_time += in_time
-            case records.Gauges():
-                self._standing[event.tenant, event.brand_id] = Standing(
-                    queued=event.queued,
-                    offered=event.offered,
-                    working=event.working,
-                    awaiting_customer=event.awaiting_customer,
-                    due_soon=event.due_soon,
-                    late=event.late,
-                    warned=event.warned,
-                    oldest_at=event.oldest_at,
-                    reps=event.reps,
-                    automatic=event.automatic,
-                    incidents=event.incidents,
-                    held=event.held,
-                    awaiting_approval=event.awaiting_approval,
-                )
-            case Learned():
-                self._learned(event)
-            case records.Clock():
-                self.clock = event.at
-            case _:
-                pass
+    def post(self, event: Opened | Joined | Counted) -> None:
+        """Lay a post by: those of a brand's minute are counted in one go."""
+        if event.brand_id:
+            minute = (event.received_at or event.at) // MINUTE_MS
+            self._posts.setdefault((event.tenant, event.brand_id, minute), []).append(event)
 
-    def _post(self, event: Opened | Joined | Counted) -> None:
-        if not event.brand_id:
-            return
-        for bucket in self._buckets((event.tenant, event.brand_id), event.received_at or event.at):
-            bucket.posts += 1
-            bucket.cases += type(event) is Opened
-            bucket.counted += isinstance(event, Counted)
-            if event.labels is not None:
-                count_label(bucket, "category", event.labels.category)
-                count_label(bucket, "sentiment", event.labels.sentiment)
-                count_label(bucket, "language", event.labels.language)
-            count_label(bucket, "triage", event.triage or "spam")
-            count_label(bucket, "addressed", event.addressed or "keyword")
-            count_label(bucket, "platform", event.platform)
+    def _count_posts(self) -> None:
+        for (tenant, brand_id, minute), events in self._posts.items():
+            more = _counted(events)
+            for bucket in self._buckets((tenant, brand_id), minute * MINUTE_MS):
+                add_posts(bucket, more)
 
-    def _answer(self, event: records.Answered) -> None:
+    def warned(self, event: records.Warned) -> None:
+        """Count a promise that was nearly broken."""
+        for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+            bucket.warned += 1
+
+    def breached(self, event: records.Breached) -> None:
+        """Count a promise that was broken."""
+        for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+            bucket.breached += 1
+
+    def closed(self, event: Closed) -> None:
+        """Count a case that was promised to be resolved."""
+        if event.in_time is not None:
+            for bucket in self._buckets((event.tenant, event.brand_id), event.at):
+                bucket.resolved += 1
+                bucket.resolved_in_time += event.in_time
+
+    def gauges(self, event: records.Gauges) -> None:
+        """Note what stands open."""
+        self._standing[event.tenant, event.brand_id] = Standing(
+            queued=event.queued,
+            offered=event.offered,
+            working=event.working,
+            awaiting_customer=event.awaiting_customer,
+            due_soon=event.due_soon,
+            late=event.late,
+            warned=event.warned,
+            oldest_at=event.oldest_at,
+            reps=event.reps,
+            automatic=event.automatic,
+            incidents=event.incidents,
+            held=event.held,
+            awaiting_approval=event.awaiting_approval,
+        )
+
+    def tell(self, event: records.Clock) -> None:
+        """Note that frames are due."""
+        self.clock = event.at
+
+    def answer(self, event: records.Answered) -> None:
+        """Count a first answer."""
         if not event.first:
             return
         name = response_bucket(event.wait_s)
@@ -269,7 +272,7 @@ class _Turn:
             bucket.in_time += event.in_time
             bucket.responses[name] = bucket.responses.get(name, 0) + 1
 
-    def _learned(self, event: Learned) -> None:
+    def learned(self, event: Learned) -> None:
         """Keep a tenant's latest changes of heads, few as they are, in a row of their own."""
         kept = with_change(self.windows.learned.get(event.tenant, LearnedLines()), event.change)
         self.windows.learned[event.tenant] = kept
@@ -295,6 +298,7 @@ class _Turn:
 
     def keep(self) -> None:
         """Put what the run has changed into rows and rings."""
+        self._count_posts()
         for (kind, brand, slot), bucket in self._touched.items():
             self.part.rows.set(kind, _slot_name(brand, slot), bucket)
             self.windows.rings[kind].setdefault(brand, {})[slot] = bucket
@@ -323,3 +327,38 @@ class _Turn:
             )
             for tenant, brand_id in brands
         ]
+
+
+def _counted(events: Sequence[Opened | Joined | Counted]) -> Bucket:
+    """Return what a brand's posts of one minute add to its windows."""
+    labels = [event.labels for event in events if event.labels is not None]
+    found: dict[str, list[str]] = {
+        "category": [one.category for one in labels],
+        "sentiment": [one.sentiment for one in labels],
+        "language": [one.language for one in labels],
+        "triage": [event.triage or "spam" for event in events],
+        "addressed": [event.addressed or "keyword" for event in events],
+        "platform": [event.platform for event in events],
+    }
+    kinds = Counter(map(type, events))
+    return Bucket(
+        posts=len(events),
+        cases=kinds[Opened],
+        counted=kinds[Counted],
+        labels={label: Counter(values) for label, values in found.items()},
+    )
+
+
+COUNTS: Final[Mapping[type, Callable[[_Turn, Any], None]]] = {
+    Opened: _Turn.post,
+    Joined: _Turn.post,
+    Counted: _Turn.post,
+    records.Answered: _Turn.answer,
+    records.Warned: _Turn.warned,
+    records.Breached: _Turn.breached,
+    Closed: _Turn.closed,
+    records.Gauges: _Turn.gauges,
+    Learned: _Turn.learned,
+    records.Clock: _Turn.tell,
+}
+"""What each kind of event changes; the others are in no window."""

@@ -69,6 +69,8 @@ class Gathering:
         self._leaders: OrderedDict[int, Leader] = OrderedDict()
         """By number, the longest silent first."""
         self._buckets: dict[BrandKey, dict[int, tuple[int, ...]]] = {}
+        self._by_sketch: dict[tuple[BrandKey, bytes], Leader] = {}
+        """The eldest living leader of each sketch: a message that is copied as it is is found at once."""
         self._by_incident: dict[str, Leader] = {}
         self._count = 0
 
@@ -81,11 +83,17 @@ class Gathering:
 
     def find(self, brand: BrandKey, sketch: bytes, at: int, rules: IncidentRules) -> Leader | None:
         """Return the living leader that a text is most like, the elder of two; None if it is like none."""
+        since = at - rules.window_min * MINUTE_MS
+        same = self._by_sketch.get((brand, sketch))
+        if same is not None:
+            if same.last_at >= since:
+                return same
+            self._forget(same)
         best: Leader | None = None
         best_share, value = rules.similarity, int.from_bytes(sketch)
         for number in sorted(self._met(brand, sketch)):
             leader = self._leaders[number]
-            if leader.last_at < at - rules.window_min * MINUTE_MS:
+            if leader.last_at < since:
                 self._forget(leader)
                 continue
             share = alike(leader.value, value)
@@ -149,6 +157,7 @@ class Gathering:
         self._count += 1
         leader = Leader(self._count, brand, sketch, int.from_bytes(sketch), tuple(bands_of(sketch)), at, [], {})
         self._leaders[leader.number] = leader
+        self._by_sketch.setdefault((brand, sketch), leader)
         buckets = self._buckets.setdefault(brand, {})
         for band in leader.bands:
             buckets[band] = (*buckets.get(band, ())[1 - BUCKET_MAX :], leader.number)
@@ -158,6 +167,8 @@ class Gathering:
 
     def _forget(self, leader: Leader) -> None:
         del self._leaders[leader.number]
+        if self._by_sketch.get((leader.brand, leader.sketch)) is leader:
+            del self._by_sketch[leader.brand, leader.sketch]
         if self._by_incident.get(leader.incident_id) is leader:
             del self._by_incident[leader.incident_id]
         buckets = self._buckets[leader.brand]

@@ -189,7 +189,7 @@ def check_wordings(template: Template, size: int, rules: IncidentRules) -> None:
 
 def is_grave(case: Case) -> bool:
     """Whether a post's own words name a danger, an abuse or a threat; spam is nobody's incident either."""
-    return case.triage == "spam" or any(one.startswith(GRAVE) for one in case.why)
+    return case.triage == "spam" or (bool(case.why) and any(one.startswith(GRAVE) for one in case.why))
 
 
 def may_join(case: Case) -> bool:
@@ -199,9 +199,19 @@ def may_join(case: Case) -> bool:
         and not is_grave(case)
         and not case.author.is_bot
         and not case.target
-        and all(entry.by == "customer" or entry.ack for entry in case.thread)
-        and any(entry.by == "customer" and not entry.deleted for entry in case.thread)
+        and _is_unanswered(case.thread)
     )
+
+
+def _is_unanswered(thread: tuple[Entry, ...]) -> bool:
+    """Whether nobody has answered, and something that its customer wrote still stands."""
+    stands = False
+    for entry in thread:
+        if entry.by == "customer":
+            stands = stands or not entry.deleted
+        elif not entry.ack:
+            return False
+    return stands
 
 
 def member(case: Case, incident_id: str) -> Case:

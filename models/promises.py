@@ -136,7 +136,10 @@ def is_kept(promise: Promise, now: int) -> bool:
 
 def answer_promise(promises: Promises) -> Promise | None:
     """Return the promise to answer, if one runs."""
-    return next((one for one in promises if one.kind != "resolution"), None)
+    for one in promises:
+        if one.kind != "resolution":
+            return one
+    return None
 
 
 def resolution_promise(promises: Promises) -> Promise | None:

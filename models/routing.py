@@ -195,16 +195,21 @@ class Able:
     def _of_few(self, declined: Sequence[str], kind: str, units: int) -> Seat | None:
         """Look at each free rep."""
         best: Seat | None = None
-        best_at = 0
+        best_at = best_fit = best_idle = 0
+        place, fits = self._place.get, self._fits
         for name, seat in self._room.free.items():
-            at = self._place.get(name)
-            if at is None or name in declined or not has_room(seat, kind, units):
+            at = place(name)
+            if at is None or (declined and name in declined):
                 continue
-            if best is not None:
-                ahead = self._fits[at] - self._fits[best_at] or best.idle_since - seat.idle_since or best_at - at
-                if ahead < 0:
-                    continue
-            best, best_at = seat, at
+            # Who is free has room for one unit of any kind: a call a seat is dear.
+            if (units > 1 or seat.profile.kind_units) and not has_room(seat, kind, units):
+                continue
+            level, idle = fits[at], seat.idle_since
+            if best is None or level > best_fit:
+                pass
+            elif level < best_fit or idle > best_idle or (idle == best_idle and at > best_at):
+                continue
+            best, best_at, best_fit, best_idle = seat, at, level, idle
         return best
 
     def _of_many(self, declined: Sequence[str], kind: str, units: int) -> Seat | None:

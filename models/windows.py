@@ -92,12 +92,22 @@ def quantile_s(responses: Mapping[str, int], q: float) -> float | None:
     return None
 
 
-def count_label(bucket: Bucket, label: str, value: str) -> None:
-    """Count one post under a label's value; beyond 32 values it is ``other``."""
+def count_label(bucket: Bucket, label: str, value: str, count: int = 1) -> None:
+    """Count posts under a label's value; beyond 32 values it is ``other``."""
     values = bucket.labels.setdefault(label, {})
     if value not in values and len(values) >= VALUES_MAX:
         value = "other"
-    values[value] = values.get(value, 0) + 1
+    values[value] = values.get(value, 0) + count
+
+
+def add_posts(bucket: Bucket, more: Bucket) -> None:
+    """Count the posts of one minute; values of labels come in the order in which they were met first."""
+    bucket.posts += more.posts
+    bucket.cases += more.cases
+    bucket.counted += more.counted
+    for label, values in more.labels.items():
+        for value, count in values.items():
+            count_label(bucket, label, value, count)
 
 
 def merged(buckets: Iterable[Bucket]) -> Bucket:

@@ -78,6 +78,10 @@ class Rows:
         self._db = db  # Called each time: holding the database open would keep Faust from closing it.
         self.dirty: dict[bytes, Any] = {}
         """What was set since the last group; None is a deletion."""
+        self._fresh: dict[bytes, Any] = {}
+        """Of it, what is not packed as it is now."""
+        self._packed: dict[bytes, bytes | None] = {}
+        """What was set since the last group, as JSON, in the order in which it was set first."""
         self.progress = self._read_progress()
 
     def _read_progress(self) -> Progress:
@@ -94,12 +98,14 @@ class Rows:
         return None if value is None else kind.decode(value[HEAD_BYTES:])
 
     def set(self, kind: Kind[T], name: str, row: T) -> None:
-        """Set a row; written with the group."""
-        self.dirty[kind.key(name)] = row
+        """Set a row, which is not changed any more; written with the group."""
+        key = kind.key(name)
+        self.dirty[key] = self._fresh[key] = row
 
     def delete(self, kind: Kind[Any], name: str) -> None:
         """Remove a row; written with the group."""
-        self.dirty[kind.key(name)] = None
+        key = kind.key(name)
+        self.dirty[key] = self._fresh[key] = None
 
     def all(self, kind: Kind[T]) -> Iterator[tuple[str, T]]:
         """Yield the rows of a kind, by key, the overlay's over the stored ones."""
@@ -119,16 +125,23 @@ class Rows:
 
     # -- groups
 
+    def pack(self) -> None:
+        """Encode what a run has set, while it is still near the core: a third less than at the end of a long group."""
+        for key, row in self._fresh.items():
+            self._packed[key] = None if row is None else _encode(row)
+        self._fresh.clear()
+
     def drain(self) -> list[tuple[bytes, bytes | None]]:
         """Return the group's rows as bytes, in the order of the module; they are no longer dirty."""
+        self.pack()
         progress = self.progress
         head = HEAD.pack(progress.epoch, max(progress.offset, 0))
         batch: list[tuple[bytes, bytes | None]] = [
-            (key, None if row is None else head + _encode(row)) for key, row in self.dirty.items()
+            (key, None if row is None else head + row) for key, row in self._packed.items()
         ]
         batch += self._written_anew(head)
         batch.append((PROGRESS_KEY, head + _encode(progress)))
-        self.dirty = {}
+        self._overlay({})
         return batch
 
     def _written_anew(self, head: bytes) -> list[tuple[bytes, bytes | None]]:
@@ -148,8 +161,11 @@ class Rows:
 
     def forget(self) -> None:
         """Throw the overlay away: the rows are again as they were written last."""
-        self.dirty = {}
+        self._overlay({})
         self.progress = self._read_progress()
+
+    def _overlay(self, dirty: dict[bytes, Any]) -> None:
+        self.dirty, self._fresh, self._packed = dirty, dict(dirty), {}
 
     def checkpoint(self) -> Checkpoint:
         """Return what ``restore`` needs to come back to this moment."""
@@ -158,7 +174,7 @@ class Rows:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Come back to a checkpoint of the same group."""
         dirty, progress = checkpoint
-        self.dirty = dict(dirty)
+        self._overlay(dict(dirty))
         self.progress = PROGRESS.decode(progress)
 
 

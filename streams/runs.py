@@ -27,11 +27,13 @@ from faust.events import Event
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
+from faust.types import ConsumerMessage
 from mode.threads import WorkerThread
 from mode.utils.futures import notify
 
 from streams import metrics
 from streams.fence import Fence
+from streams.fetched import Fetched, hand_out_lean
 
 RUN_MAX: Final = 500
 """Records of a run: one ONNX batch of 20 ms; a longer one would hold up the loop."""
@@ -207,6 +209,21 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
             elif (run := await self._fitting(tp, fetched)) is not None:
                 await self._deliver_run(tp, run)
 
+    def _to_message(self, tp: Any, record: Fetched) -> Any:
+        return ConsumerMessage(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp / 1000,
+            0,
+            None,
+            record.key,
+            record.value,
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
     async def _deliver_changelog(self, tp: Any, fetched: list[Any]) -> None:
         """Hand over changelog records one by one, as Faust's recovery has it."""
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -287,11 +304,12 @@ class _DaemonThread(WorkerThread):  # type: ignore[misc]  # mode is untyped
 
 
 class _FencedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
-    """Aiokafka's consumer in its thread, with the coordinator's answers noted."""
+    """Aiokafka's consumer in its thread, with the coordinator's answers noted and lean records."""
 
     async def on_start(self) -> None:
         await super().on_start()
         self.app.fence.guard_coordinator(self._consumer._coordinator)
+        hand_out_lean(self._consumer._fetcher)
 
 
 def _fast_loop() -> asyncio.AbstractEventLoop:

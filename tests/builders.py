@@ -1,6 +1,7 @@
 """Builders of valid values; a test names only what it is about."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,8 @@ from msgspec.structs import replace
 from rocksdict import Options, Rdict
 
 from models.brands import Brand, Minutes, ServiceLevel, Tenant
-from models.cases import Case, Entry
+from models.cases import WAITING, Case, Entry
+from models.dues import SOON_MS, Figures
 from models.influence import Influence
 from models.labels import Classification, Confidence
 from models.posts import Author, Post, PostData, SocialPost
@@ -196,3 +198,21 @@ def told(outs: Sequence[Out], topic: str, kind: type | None = None) -> list[Any]
     if topic == "desk-events":
         values = [value.frame for value in values]
     return [value for value in values if kind is None or isinstance(value, kind)]
+
+
+def counted_figures(now: int, cases: Mapping[str, Case]) -> Figures:
+    """Return what ``models.dues`` keeps up, counted by looking at all cases."""
+    soon: Counter[tuple[str, str]] = Counter()
+    late: Counter[tuple[str, str]] = Counter()
+    oldest: dict[tuple[str, str], int] = {}
+    for case in cases.values():
+        key = (case.tenant, case.brand_id)
+        if not case.awaits_answer:
+            continue
+        if case.due_at < now:
+            late[key] += 1
+        elif case.due_at < now + SOON_MS:
+            soon[key] += 1
+        if case.state in WAITING:
+            oldest[key] = min(oldest.get(key, case.received_at), case.received_at)
+    return Figures(soon, late, oldest)

@@ -112,36 +112,38 @@ def _open(turn: Turn, work: Understood, rules: BrandRules) -> None:
     known, triage, again = met(turn, work, triage)
     kind = turn.floor.house.kind_of(work.tenant, post.platform, post.visibility)
     promises, due_at = rules.opening(triage, post.platform, post.received_at, post.reply_until)
+    # The first by place, as the Struct has them: by name each costs 40 ns, and every case begins here.
     case = Case(
-        case_id=f"c{work.src[0]}-{work.src[1]}",
-        tenant=work.tenant,
-        brand_id=work.brand_id,
-        platform=post.platform,
-        account_id=post.account_id,
-        conversation_uri=post.conversation_uri,
-        state="queued",
-        opened_at=now,
-        received_at=post.received_at,
-        due_at=due_at,
-        triage=triage,
-        addressed=work.addressed,
-        labels=work.labels,
-        influence=work.influence,
-        author=post.author,
-        thread=(_entry_of(work),),
-        seen=(post.id,),
-        also=work.also,
-        why=work.why + more + again,
+        f"c{work.src[0]}-{work.src[1]}",
+        work.tenant,
+        work.brand_id,
+        post.platform,
+        post.account_id,
+        post.conversation_uri,
+        "queued",
+        now,
+        post.received_at,
+        due_at,
+        triage,
+        work.addressed,
+        work.labels,
+        work.influence,
+        post.author,
+        1,
+        (_entry_of(work),),
+        (post.id,),
+        work.also,
+        work.why + more + again,
         native=post.native,
         in_reply_to=post.object_uri,
         visibility=post.visibility,
         permalink=post.permalink,
         reply_until=post.reply_until,
-        kind=kind.id,
-        units=kind.units,
         sketch=work.sketch,
         known=known,
         promises=promises,
+        kind=kind.id,
+        units=kind.units,
     )
     _tell_arrival(turn, Opened, work, case)
     case, said = greeted(turn, placed(turn, case), rules)
@@ -169,20 +171,20 @@ def _tell_arrival(turn: Turn, kind: type[Opened] | type[Joined], work: Understoo
     turn.event(
         work.tenant,
         kind(
-            at=turn.now,
-            src=turn.src(),
-            tenant=work.tenant,
-            brand_id=case.brand_id,
-            case_id=case.case_id,
-            post_id=work.post.id,
-            platform=work.post.platform,
-            addressed=work.addressed,
-            received_at=work.post.received_at,
-            due_at=case.due_at,
-            triage=case.triage,
-            labels=work.labels,
-            influence=work.influence,
-            why=case.why,
+            turn.now,
+            turn.src(),
+            work.tenant,
+            case.brand_id,
+            case.case_id,
+            work.post.id,
+            work.post.platform,
+            work.addressed,
+            work.post.received_at,
+            case.due_at,
+            case.triage,
+            work.labels,
+            work.influence,
+            case.why,
         ),
     )
 
@@ -310,9 +312,8 @@ def dropped(turn: Turn, work: Dropped) -> None:
 
 
 def _entry_of(work: Understood) -> Entry:
-    return Entry(
-        id=work.post.id, at=work.post.received_at, by="customer", text=work.post.text, uri=work.post.object_uri
-    )
+    post = work.post
+    return Entry(post.id, post.received_at, "customer", post.text, post.object_uri)
 
 
 def unanswered(case: Case) -> int:

@@ -81,7 +81,7 @@ class Dispatch(Rules):
     def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
         """Fold a run; see the package."""
         turn = Turn(self, part)
-        # Figures are told once a run: a run of many ticks is history being caught up on, and counting costs every open case.
+        # Figures are told once a run: a run of many ticks is history being caught up on.
         turn.last_tick = max((record.offset for record in records if isinstance(record.value, Tick)), default=-1)
         for record in records:
             self._take(turn, record)
@@ -94,7 +94,7 @@ class Dispatch(Rules):
         if src is not None and not turn.part.is_new(src):
             return
         # The owner writes ticks and takeovers by its own clock: they move the time however long nobody was there.
-        turn.move_clock(work.at, always=isinstance(work, Tick | Takeover))
+        turn.move_clock(work.at, always=isinstance(work, BY_OWNER))
         handler = HANDLERS[type(work)]
         try:
             handler(turn, work)
@@ -103,6 +103,9 @@ class Dispatch(Rules):
         except BadEvent as error:  # Raised before anything has changed.
             turn.outs.append(buried(self.name, record, str(error)))
 
+
+BY_OWNER: Final = (Tick, Takeover)
+"""Records by which a partition's owner moves its time."""
 
 HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Understood: posts.understood,

@@ -1,6 +1,7 @@
 """Time passes and partitions change hands: what lapses, lapses; figures are told; a new owner begins its epoch."""
 
 import heapq
+from collections import Counter
 from typing import Final
 
 from msgspec.structs import replace
@@ -192,7 +193,8 @@ def _forget_closed(turn: Turn) -> None:
 
 
 def _gauges(turn: Turn) -> None:
-    soon, late, warned, oldest = turn.floor.soon_and_late(turn.now)
+    figures = turn.floor.dues.tell(turn.now, turn.floor.open)
+    warned = Counter(turn.floor.warned.values())
     presence = {tenant: turn.floor.presence(tenant) for tenant in {key[0] for key in turn.floor.counts}}
     for key, counts in turn.floor.counts.items():
         tenant, brand_id = key
@@ -207,10 +209,10 @@ def _gauges(turn: Turn) -> None:
                 offered=counts["offered"],
                 working=sum(counts[state] for state in ("working", "answered", "held", "awaiting_approval")),
                 awaiting_customer=counts["awaiting_customer"],
-                due_soon=soon[key],
-                late=late[key],
+                due_soon=figures.soon.get(key, 0),
+                late=figures.late.get(key, 0),
                 warned=warned[key],
-                oldest_at=oldest.get(key, 0),
+                oldest_at=figures.oldest.get(key, 0),
                 reps=presence[tenant],
                 automatic=counts["automatic"],
                 incidents=turn.floor.incidents.lines(key, turn.now),

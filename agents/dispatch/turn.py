@@ -50,17 +50,14 @@ class Turn:
         self.number = 0
         """Of outputs that this record has given so far."""
         self.last_tick = -1
+        self.now = self.progress.now
+        """Unix ms, as the records say."""
 
     def move_clock(self, at: int, *, always: bool) -> None:
         """Move the time on to a record's, unless it is far ahead of all that was seen."""
         now = self.progress.now
         if at > now and (always or now == 0 or at <= now + self.rules.ahead_ms):
-            self.progress.now = at
-
-    @property
-    def now(self) -> int:
-        """Unix ms, as the records say."""
-        return self.progress.now
+            self.progress.now = self.now = at
 
     def src(self) -> tuple[int, int, int]:
         """Return the source of the next output of this record."""
@@ -82,7 +79,7 @@ class Turn:
             Out(
                 topics.DESK_EVENTS,
                 tenant.encode(),
-                DeskEvent(tenant=tenant, rep_id=rep_id, epoch=epoch, seq=seq, frame=frame(epoch, seq, self.now)),
+                DeskEvent(tenant, rep_id, epoch, frame(epoch, seq, self.now), seq),
                 self.part.number,
             )
         )

@@ -71,6 +71,8 @@ class Counting:
                 raise RuntimeError(word)
             if word == "bad":
                 outs.append(buried(self.name, record, "refused"))
+            elif word == "odd":
+                outs.append(Out(topics.CASE_EVENTS, b"k", Said("\ud800", 1), 0))
             elif word == "huge":
                 outs.append(Out(topics.CASE_EVENTS, b"k", Said("x" * OUT_BYTES_MAX, 1), 0))
             else:
@@ -294,6 +296,14 @@ async def test_what_no_broker_would_take_is_buried_and_the_worker_goes_on(stage:
     assert (stage.said(), letter.source) == (["a", "b"], "case-events")
     assert letter.reason.endswith(f"bytes came out, at most {OUT_BYTES_MAX} are meant")
     assert len(encode(letter)) < OUT_BYTES_MAX
+
+
+@synchronous
+async def test_what_cannot_be_encoded_is_its_records_fault_alone(stage: Stage) -> None:
+    await stage.group(("a", "odd", "b"))
+
+    assert (stage.said(), [letter.value for letter in stage.letters()]) == (["a", "b"], ["odd"])
+    assert stage.counts() == {"a": 1, "b": 1}
 
 
 @synchronous

@@ -7,11 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from agents.dispatch import Dispatch
+from agents.dispatch.views import view
 from agents.floor import House
 from models import records as r
 from models import wire
-from models.cases import Case
+from models.cases import Case, Entry, Offer
 from models.posts import Author
+from models.wire import CaseView
 from streams.codec import encode
 from tests.builders import NOW, Bench, a_brand, a_rep, a_social_post, a_tenant, labels, told, understood
 
@@ -715,3 +717,61 @@ def test_influence_weighs_a_case_and_a_brand_can_switch_it_off(tmp_path: Path) -
         frame = told(available(floor, at=NOW + 60_000), "desk-events", wire.OfferFrame)[0]
 
         assert frame.case.thread[0].id == first
+
+
+def test_a_view_shows_each_field_of_its_case() -> None:
+    # Each field another value, so that none can stand in the place of another.
+    given = {name: f"<{name}>" for name in Case.__struct_fields__}
+    own: dict[str, Any] = {"why": ("why",), "offer": Offer("<offer>", "<rep>", 1, 2, ("because",))}
+    case = Case(**{**given, **own})
+    shown = view(case)
+
+    same = set(CaseView.__struct_fields__) - {"why", "offer", "expires_at", "text_max"}
+    assert {name: getattr(shown, name) for name in same} == {name: f"<{name}>" for name in same}
+    assert (shown.why, shown.offer, shown.expires_at, shown.text_max) == (("why", "because"), "<offer>", 2, 0)
+
+
+def test_each_field_of_a_post_stands_in_its_place_in_case_and_event(floor: Bench) -> None:
+    post = a_social_post(
+        "<id>",
+        platform="<platform>",
+        account_id="<account>",
+        object_uri="<object>",
+        conversation_uri="<conversation>",
+        text="<text>",
+        received_at=NOW - 1,
+        created_at=NOW - 2,
+        visibility="<visibility>",
+        permalink="<permalink>",
+        native={"a": "b"},
+    )
+    work = understood(post=post, also=("kranich",), why=("word",), sketch=b"sketch", triage="urgent")
+    (event,) = told(floor.feed(work), "case-events", r.Opened)
+
+    case = floor.part.index.open[f"c0-{work.src[1]}"]
+    assert (event.src, event.at, event.received_at, event.due_at) == ((0, 1, 1), NOW, NOW - 1, case.due_at)
+    assert (event.tenant, event.brand_id, event.case_id) == ("alster", "fennkom", case.case_id)
+    assert (event.post_id, event.platform, event.addressed) == ("<id>", "<platform>", "mention")
+    assert (event.triage, event.labels, event.influence, event.why) == (
+        "urgent",
+        work.labels,
+        work.influence,
+        ("word",),
+    )
+    assert (case.tenant, case.brand_id, case.platform, case.account_id) == (
+        "alster",
+        "fennkom",
+        "<platform>",
+        "<account>",
+    )
+    assert (case.conversation_uri, case.in_reply_to) == ("<conversation>", "<object>")
+    assert (case.state, case.opened_at, case.received_at, case.version) == ("queued", NOW, NOW - 1, 1)
+    assert (case.triage, case.addressed, case.labels, case.influence) == (
+        "urgent",
+        "mention",
+        work.labels,
+        work.influence,
+    )
+    assert (case.author, case.seen, case.also, case.why) == (post.author, ("<id>",), ("kranich",), ("word",))
+    assert case.thread == (Entry(id="<id>", at=NOW - 1, by="customer", text="<text>", uri="<object>"),)
+    assert (case.visibility, case.permalink, case.native) == ("<visibility>", "<permalink>", {"a": "b"})

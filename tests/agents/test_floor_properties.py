@@ -32,7 +32,18 @@ from streams.carry import Out, Part, Record
 from streams.codec import encode
 from streams.rows import HEAD, PROGRESS_KEY, Rows
 from tables.cases import CASES
-from tests.builders import NOW, a_brand, a_database, a_raw, a_rep, a_social_post, a_tenant, labels, understood
+from tests.builders import (
+    NOW,
+    a_brand,
+    a_database,
+    a_raw,
+    a_rep,
+    a_social_post,
+    a_tenant,
+    counted_figures,
+    labels,
+    understood,
+)
 
 TENANT = "alster"
 REPS = ("anna", "ben", "cem", "sue")
@@ -515,6 +526,9 @@ def check_clocks(floor: Floor) -> None:
     """What ends or is told by itself stands where time is looked at."""
     ends, windows, notices = set(floor.ends), set(floor.windows), set(floor.notices)
     offers = {name for _, name, _ in floor.offers}
+    now = floor._part.rows.progress.now
+    told, wanted = floor.dues.tell(now, floor.open), counted_figures(now, floor.open)
+    assert (Counter(told.soon), Counter(told.late), told.oldest) == (wanted.soon, wanted.late, wanted.oldest)
     for case in floor.open.values():
         # While it is offered its transfer cannot lapse; after that it is looked at again.
         assert not case.until or (case.until, case.case_id) in ends or case.state == "offered"

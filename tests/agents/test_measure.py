@@ -1,5 +1,6 @@
 """Measure as lists in and lists out, on a real RocksDB."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,26 @@ def test_platforms_that_come_from_outside_are_bounded(board: Bench) -> None:
 
     found = frame(board).platform_1h
     assert len(found) == 33 and found["other"] == 68
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_counts_as_its_events_one_by_one(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    events: list[Any] = []
+    for _ in range(300):
+        at = NOW + chance.choice((0, 1, 61, 62, 63, 1_500)) * MINUTE + chance.randrange(MINUTE)  # Slots are taken over.
+        brand_id = chance.choice(("fennkom", "kranich"))
+        one = opened(at, brand_id=brand_id, platform=f"p{chance.randrange(50)}", labels=labels(language=f"l{at % 40}"))
+        joined = r.Joined(*(getattr(one, name) for name in one.__struct_fields__))
+        counted = r.Counted(at, src(), "alster", brand_id, "p", "x", "spam", received_at=at)
+        events.append(chance.choice((one, joined, counted, answered(at % 90, at), promised(r.Warned, at))))
+
+    at_once, singly = Wired(Measure(), tmp_path / "a"), Wired(Measure(), tmp_path / "b")
+    at_once.feed(*events)
+    for event in events:
+        singly.feed(event)
+
+    assert at_once.part.rows.dirty == singly.part.rows.dirty
 
 
 @pytest.mark.parametrize(("wait_s", "bucket"), [(0.0, "0"), (1.0, "0"), (1.2, "1"), (3600.0, "85")])

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from agents.understand import Understand
 from models.brands import IncidentRules, Person
 from models.errors import BadEvent
-from models.posts import Author, Mention
+from models.posts import Author, Mention, SocialPost
 from models.records import Dropped, Tick, Understood
 from models.sketch import BINS, sketches_of
 from streams.carry import Out, Part, Record
 from streams.codec import encode
-from tests.builders import NOW, Labeller, a_brand, a_post, a_raw, a_tenant, told
+from tests.builders import NOW, Labeller, a_brand, a_post, a_raw, a_tenant, labels, told
 
 
 def fold(*posts: Any, tell_dropped: bool = False, labeller: Labeller | None = None) -> list[Out]:
@@ -160,3 +160,40 @@ def test_a_person_whom_the_operator_lists_is_known_by_number_and_as_a_vip() -> N
     assert (known.value.post.author.crm_id, known.value.post.author.vip) == ("4711", True)
     assert known.value.influence.score > stranger.value.influence.score
     assert stranger.value.post.author == Author(handle="other")
+
+
+def test_each_field_of_a_post_stands_in_its_place() -> None:
+    post = a_post(
+        "<id>",
+        platform="<platform>",
+        account_id="<account>",
+        object_uri="<object>",
+        conversation_uri="<conversation>",
+        kind="<kind>",
+        visibility="<visibility>",
+        parent_uri="<parent>",
+        permalink="<permalink>",
+        native={"a": "b"},
+        reply_until=NOW + 5,
+    )
+    (work,) = told(fold(post), "work", Understood)
+
+    assert work.post == SocialPost(
+        id="<id>",
+        platform="<platform>",
+        account_id="<account>",
+        object_uri="<object>",
+        conversation_uri="<conversation>",
+        text="@fennkom nichts geht",
+        received_at=NOW,
+        created_at=NOW,
+        author=Author(handle="kunde"),
+        kind="<kind>",
+        visibility="<visibility>",
+        parent_uri="<parent>",
+        permalink="<permalink>",
+        native={"a": "b"},
+        reply_until=NOW + 5,
+    )
+    assert (work.tenant, work.brand_id, work.addressed, work.also) == ("alster", "fennkom", "mention", ())
+    assert (work.labels, work.triage, work.why, work.action) == (labels(), labels().triage, (), "created")

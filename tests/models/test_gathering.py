@@ -96,6 +96,15 @@ def test_a_bucket_and_what_a_leader_remembers_are_bounded() -> None:
     assert (len(leader.seen), leader.size()) == (SEEN_MAX, SEEN_MAX)
 
 
+def test_a_copy_finds_its_leader_although_later_ones_have_filled_its_bands() -> None:
+    gathering = Gathering()
+    strict = IncidentRules(similarity=1.0)
+    texts = [OUTAGE.format("Kiel" + "abcdefghij"[number % 10] * (1 + number // 10)) for number in range(100)]
+    leaders = {text: post(gathering, text, text, 0, strict) for text in texts}
+
+    assert all(gathering.find(BRAND, sketch(text), 0, RULES) is leader for text, leader in leaders.items())
+
+
 def test_an_incidents_text_leads_although_its_leader_was_forgotten() -> None:
     gathering = Gathering()
     made = sketch(OUTAGE.format("Kiel"))
@@ -154,6 +163,12 @@ class Windows(RuleBasedStateMachine):
     def a_post_is_in_one_group_at_most(self) -> None:
         cases = [one.case_id for leader in self.gathering.leaders() for one in leader.seen]
         assert len(cases) == len(set(cases))
+
+    @invariant()
+    def a_copy_is_looked_for_among_the_living(self) -> None:
+        alive = list(self.gathering.leaders())
+        assert all(any(one is leader for one in alive) for leader in self.gathering._by_sketch.values())
+        assert {leader.sketch for leader in alive} == {sketch for _, sketch in self.gathering._by_sketch}
 
     @invariant()
     def no_bucket_names_a_leader_that_is_gone(self) -> None:

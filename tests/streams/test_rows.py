@@ -148,3 +148,21 @@ def test_the_changelogs_offset_stands_until_an_unfinished_group_is_made_whole(db
     rows.progress.offset = 9
     rows.drain()
     assert rows.is_whole
+
+
+def test_a_row_that_was_packed_and_set_again_is_written_as_it_was_set_last(db: Any) -> None:
+    rows = Rows(lambda: db)
+    for number, name in enumerate("aba"):
+        rows.set(THINGS, name, Thing(number))
+        rows.pack()
+    rows.delete(THINGS, "b")
+    rows.set(THINGS, "c", Thing(9))
+    checkpoint = rows.checkpoint()
+    rows.pack()
+    rows.set(THINGS, "a", Thing(8))
+    rows.restore(checkpoint)
+
+    head = HEAD.pack(0, 0)
+    written = [(THINGS.key("a"), head + b'{"n":2}'), (THINGS.key("b"), None), (THINGS.key("c"), head + b'{"n":9}')]
+    assert rows.drain()[:3] == written
+    assert [key for key, _ in rows.drain()] == [PROGRESS_KEY]
