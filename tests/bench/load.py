@@ -1,7 +1,14 @@
-"""The posts of the benchmark: the demo corpus, 70 % that open a case and 30 % noise, each from an author of its own."""
+"""
+The posts of the benchmark: made of the demo corpus, 70 % that open a case and 30 % noise, each from an author of its own.
+
+The corpus has some hundred posts; said again and again they would all be one incident. So each post takes its words from
+several of its brand and language, and begins with the brand's handle: no two are alike, all are as long as real ones.
+"""
 
 import json
+import random
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -49,18 +56,42 @@ def lines() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     return cases, noise
 
 
+@lru_cache(maxsize=1)
+def pools() -> tuple[dict[tuple[object, ...], list[list[str]]], dict[tuple[object, ...], str]]:
+    """Return the words of the posts that open a case, by tenant, brand and language, and the handles of the brands."""
+    words: dict[tuple[object, ...], list[list[str]]] = defaultdict(list)
+    for row in lines()[0]:
+        words[_pool_of(row)].append(str(row["text"]).split())
+    handles = {(tenant.id, brand.id): f"@{brand.handles[0]}" for tenant in tenants() for brand in tenant.brands}
+    return words, {key: handles[key[0], key[1]] for key in words}
+
+
+def _pool_of(row: dict[str, object]) -> tuple[object, ...]:
+    expect = row["expect"]
+    assert isinstance(expect, dict)
+    return row["tenant"], expect["brand"], expect["language"]
+
+
+def mixed(number: int, row: dict[str, object]) -> str:
+    """Return a text as long as the row's, each word from a post of the same brand and language."""
+    words, handles = pools()
+    dice, pool = random.Random(number), words[_pool_of(row)]
+    length = len(str(row["text"]).split())
+    return " ".join([handles[_pool_of(row)], *(dice.choice(dice.choice(pool)) for _ in range(length - 1))])
+
+
 def post(number: int) -> Post:
     """Return post ``number``: 7 of 10 open a case, each in a conversation of its own."""
     cases, noise = lines()
-    source = noise if number % 10 in (2, 5, 8) else cases
-    row = source[number % len(source)]
+    is_noise = number % 10 in (2, 5, 8)
+    row = (noise if is_noise else cases)[number % len(noise if is_noise else cases)]
     now = datetime.now(UTC)
     data = PostData(
         tenant=str(row["tenant"]),
         platform=str(row["platform"]),
         account_id="bench",
         object_uri=f"bench:{number}",
-        text=str(row["text"]),
+        text=str(row["text"]) if is_noise else mixed(number, row),
         received_at=time.time_ns() // 1_000_000,
         author=Author(handle=f"@author{number}", name="Author", followers=number % 5_000),
     )
