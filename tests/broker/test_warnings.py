@@ -140,9 +140,14 @@ class Seat:
     def __init__(self, ws: ClientConnection) -> None:
         self._ws = ws
         self.seen: list[Frame] = []
+        self._unasked: list[Frame] = []
+        """What was seen on the way to something else: a notice may come before a command's result."""
 
     async def until(self, is_meant: Callable[[Frame], bool]) -> Frame:
-        """Read on until a frame is the one that is meant."""
+        """Return the first frame that is meant and was not returned yet, and read on until it comes."""
+        for at, known in enumerate(self._unasked):
+            if is_meant(known):
+                return self._unasked.pop(at)
         try:
             async with asyncio.timeout(WAIT_S):
                 while True:
@@ -150,6 +155,7 @@ class Seat:
                     self.seen.append(frame)
                     if is_meant(frame):
                         return frame
+                    self._unasked.append(frame)
         except TimeoutError:
             raise AssertionError(f"not within {WAIT_S:g} s; the last that came: {self.seen[-12:]}") from None
 

@@ -53,6 +53,7 @@ def test_what_reps_have_taught_the_classifier_is_told(open_page: Open) -> None:
 def test_promises_in_danger_and_broken_are_told_and_the_weakest_resolution_stands_for_all(open_page: Open) -> None:
     page = open_page("/board")
     expect(page.locator(".brand-name")).to_have_text("All brands")
+    expect(page.locator("tbody tr")).to_have_count(4)  # Frames come brand by brand, and two of them are all brands too.
 
     assert value(page, "warned") == "6"  # 1 + 2 + 3
     assert value(page, "breached") == "2"

@@ -314,13 +314,18 @@ def test_a_rep_who_is_not_available_is_asked_to_be(open_page: Open, gateway: Sta
     assert heard(gateway, wire.Presence, 1)[0].state == "available"
 
 
+def comes_with(gateway: StandIn, token: str) -> None:
+    """Wait for a hello with a token: the desk that was cut off may stand among the others for a while yet."""
+    until(lambda: heard(gateway, wire.Hello)[-1].token == token, f"a hello with {token}")
+
+
 def test_an_expired_token_is_replaced_once_and_a_second_time_after_it_worked(open_page: Open, gateway: StandIn) -> None:
     page = sit_down(open_page)
 
     for number in (2, 3):
         gateway.expire()
+        comes_with(gateway, f"stand-in-{number}")
         until(lambda: len(gateway.desks) == 1, "a desk with a new token")
-        assert heard(gateway, wire.Hello)[-1].token == f"stand-in-{number}"
         expect(page.get_by_text("Connection lost.")).to_have_count(0)
 
     assert gateway.tokens == 3

@@ -203,6 +203,14 @@ class Rig:
         one = found.get(TopicPartition(self.source.name, partition))
         return one.offset if one is not None and one.offset >= 0 else None
 
+    async def commits(self, offset: int, partition: int = 0, within_s: float = 20.0) -> None:
+        """Wait until the group's progress is this one; what is counted is committed a while after."""
+        until = time.monotonic() + within_s
+        while (found := await self.committed(partition)) != offset:
+            if time.monotonic() > until:
+                raise AssertionError(f"progress is {found}, not {offset}, after {within_s:.0f} s")
+            await asyncio.sleep(0.1)
+
 
 def _app(
     bootstrap: str,
