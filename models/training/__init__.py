@@ -22,7 +22,7 @@ def train(
         out: Where fast.onnx, fast.json and fast.md go.
         progress: Is told each step, in a line.
         with_nc: Learn from the sets whose licence forbids commercial use, too; such weights must not be shipped.
-        soft: Vectors of a deep encoder, as ``models.training.soft.write`` makes them; None to do without.
+        soft: What a deep net says of the pool: soft.npz of the deep tier's training; None to do without.
 
     Raises:
         Misconfigured: If a set is missing, or the packages of ``zuruf[train]`` are.

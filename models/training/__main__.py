@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for fast.onnx, fast.json and fast.md")
     parser.add_argument("--with-nc", action="store_true", help="learn from non-commercial sets too; not to be shipped")
-    parser.add_argument("--soft", type=Path, default=None, help="file of a deep encoder's vectors")
+    parser.add_argument("--soft", type=Path, default=None, help="soft.npz of the deep tier's training")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     say = logging.getLogger("training").info

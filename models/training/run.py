@@ -81,10 +81,10 @@ def run(
 def _lift(
     data: Path, soft: Path, features: "csr_matrix", examples: Sequence[Example], idf: Floats, progress: Progress
 ) -> Lift:
-    vectors = read(soft)
-    texts = [text for text in map(normalise, pool(data, examples)) if mark(text) in vectors]
+    said = read(soft)
+    texts = [text for text in map(normalise, pool(data, examples)) if mark(text) in said.place]
     posts = features[[at for at, example in enumerate(examples) if example.source == TRIAGE]]
-    return learn(weigh(counts(texts, bits_of(len(idf))), idf).tocsr(), texts, vectors, posts, progress)
+    return learn(weigh(counts(texts, bits_of(len(idf))), idf).tocsr(), texts, said, posts, progress)
 
 
 def fit_head(head: str, features: "csr_matrix", examples: Sequence[Example], lift: Lift | None) -> FittedHead:

@@ -1,9 +1,10 @@
 """
-Posts without labels, and what a deep encoder makes of them: the fast tier learns from its vectors.
+What a deep net says of posts that the fast tier is not measured with: its vectors and its margins, to be learnt from.
 
-The pool is the posts that were written for the project and posts of sets whose licence allows it, without any text that
-something is measured with. ``write`` has them read by an encoder, once; ``read`` gives the vectors to the training. Nothing
-of the encoder is in the fast tier but numbers.
+The net is that of the deep tier's first stage: it has learnt from tweets and from the posts of ``own``, and has not seen one
+post of data/triage. The pool is the posts that were written for the project and posts of sets whose licence allows it, without
+any text that something is measured with. ``write`` has them read once; ``read`` gives what was said to the training. Nothing
+of the net is in the fast tier but numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,18 +13,38 @@ from typing import Final
 from zipfile import BadZipFile
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.errors import Misconfigured
 from models.text import normalise
 from models.training.data import TRIAGE, Example, digest, escapes, near_keys, own_texts, read_rows
 
-Vectors = dict[bytes, NDArray[np.float32]]
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Raw texts -> vectors, shape (n, width)."""
+HEADS_TAUGHT: Final = ("sentiment", "category", "subject", "triage", "answer")
+"""Those that data/triage teaches; language and toxicity have labelled texts enough of their own."""
+
+Said = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Vectors, shape (n, width), and margins of ``HEADS_TAUGHT`` side by side, shape (n, columns)."""
+Teacher = Callable[[Sequence[str]], Said]
+"""Raw texts -> what a net says of them."""
+
+
+class Soft(Struct, frozen=True):
+    """What was said of the pool."""
+
+    place: dict[bytes, int]
+    """By ``mark``, the row of a text."""
+    vectors: NDArray[np.float32]
+    margins: NDArray[np.float32]
+
+    def of(self, texts: Sequence[str]) -> Said:
+        """Return what was said of normalised texts, all of which are there."""
+        rows = [self.place[mark(text)] for text in texts]
+        return self.vectors[rows], self.margins[rows]
+
 
 BLOCK: Final = 2_048
-"""Texts that an encoder is given at once: enough to sort them by length, few enough to tell how far it is."""
+"""Texts that a net is given at once: enough to sort them by length, few enough to tell how far it is."""
 
 # Set, texts at most, parts that are never read because somebody measures with them. Those that posts to brands are most
 # alike have the most; what is written to a machine (intents) or about other things keeps its distance by its number.
@@ -77,16 +98,21 @@ def pool(data: Path, examples: Sequence[Example]) -> list[str]:
     return out
 
 
-def write(data: Path, examples: Sequence[Example], embed: Embed, out: Path, progress: Callable[[str], None]) -> None:
-    """Have the pool read by an encoder, and write its vectors: keys and float16, no text."""
+def write(
+    data: Path, examples: Sequence[Example], teacher: Teacher, out: Path, progress: Callable[[str], None]
+) -> None:
+    """Have the pool read by a net, and write what it says: keys and float16, no text."""
     texts = pool(data, examples)
     vectors: list[NDArray[np.float16]] = []
+    margins: list[NDArray[np.float16]] = []
     for start in range(0, len(texts), BLOCK):
-        vectors.append(embed(texts[start : start + BLOCK]).astype(np.float16))
+        said = teacher(texts[start : start + BLOCK])
+        vectors.append(said[0].astype(np.float16))
+        margins.append(said[1].astype(np.float16))
         progress(f"{min(start + BLOCK, len(texts))} of {len(texts)} texts read")
     keys = np.frombuffer(b"".join(mark(normalise(text)) for text in texts), np.uint8).reshape(len(texts), -1)
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, keys=keys, vectors=np.concatenate(vectors))
+    np.savez(out, keys=keys, vectors=np.concatenate(vectors), margins=np.concatenate(margins))
 
 
 def mark(text: str) -> bytes:
@@ -94,19 +120,17 @@ def mark(text: str) -> bytes:
     return digest(text)
 
 
-def read(path: Path) -> Vectors:
+def read(path: Path) -> Soft:
     """
-    Read a file that ``write`` made; vectors are centred and have the length 1.
+    Read a file that ``write`` made.
 
     Raises:
         Misconfigured: If it is missing or is another kind of file.
     """
     try:
         with np.load(path) as held:
-            keys, vectors = held["keys"], np.asarray(held["vectors"], np.float32)
+            keys, vectors, margins = (held[name] for name in ("keys", "vectors", "margins"))
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as wrong:
-        raise Misconfigured(f"--soft: {path} is no file of vectors: {wrong}") from wrong
-    for _ in range(2):  # Centred once more after the first lengths, or the longest would say where the middle is.
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
-        vectors -= vectors.mean(axis=0)
-    return dict(zip((row.tobytes() for row in keys), vectors, strict=True))
+        raise Misconfigured(f"--soft: {path} is no file of what a deep net says: {wrong}") from wrong
+    place = {row.tobytes(): at for at, row in enumerate(keys)}
+    return Soft(place, np.asarray(vectors, np.float32), np.asarray(margins, np.float32))

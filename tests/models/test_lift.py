@@ -7,19 +7,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.classifier import Classifier
+from models.classifier import Classifier, width
 from models.errors import Misconfigured
 from models.text import normalise
 from models.training import soft
 from models.training.data import TRIAGE, key, load
 from models.training.features import counts, idf_of, weigh
-from models.training.lift import DIRECTIONS, SCALE, learn
+from models.training.lift import DIRECTIONS, SCALE, SCALE_MARGINS, learn
 from models.training.run import run
 from tests.models.small import BITS, a_post, write_data
 
 
-def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors that say which of 80 bytes a text holds."""
+def say(texts: Sequence[str]) -> soft.Said:
+    """Vectors that say which of 80 bytes a text holds, and margins of the first letters."""
+    vectors = _vectors(texts)
+    return vectors, vectors[:, :COLUMNS] * 3
+
+
+COLUMNS = sum(width(head) for head in soft.HEADS_TAUGHT)
+
+
+def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     out = np.zeros((len(texts), 80), np.float32)
     for at, text in enumerate(texts):
         np.add.at(out[at], np.frombuffer(text.encode(), np.uint8) % 80, 1)
@@ -34,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def vectors(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("soft") / "soft.npz"
-    soft.write(data, load(data), embed, path, lambda line: None)
+    soft.write(data, load(data), say, path, lambda line: None)
     return path
 
 
@@ -64,7 +72,7 @@ def test_vectors_are_found_by_their_text_and_the_file_holds_none(data: Path, vec
     held = soft.read(vectors)
     text = normalise(soft.pool(data, load(data))[0])
 
-    assert held[soft.mark(text)].shape == (80,)
+    assert [said.shape for said in held.of([text])] == [(1, 80), (1, COLUMNS)]
     assert text.encode() not in vectors.read_bytes()
 
 
@@ -74,20 +82,22 @@ def test_a_file_that_holds_no_vectors_is_named(tmp_path: Path, content: bytes | 
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(Misconfigured, match=r"--soft: .*soft\.npz is no file of vectors"):
+    with pytest.raises(Misconfigured, match=r"--soft: .*soft\.npz is no file of what a deep net says"):
         soft.read(path)
 
 
 def test_what_is_folded_into_the_table_says_what_it_said_beside_it(data: Path, vectors: Path) -> None:
     held = soft.read(vectors)
-    texts = [text for text in map(normalise, soft.pool(data, load(data))) if soft.mark(text) in held]
+    texts = [text for text in map(normalise, soft.pool(data, load(data))) if soft.mark(text) in held.place]
     counted = counts(texts, BITS)
     features = weigh(counted, idf_of(counted)).tocsr()
     lift = learn(features, texts, held, features, lambda line: None)
-    weights = np.random.default_rng(1).normal(0, 1, (features.shape[1] + DIRECTIONS, 3))
+    weights = np.random.default_rng(1).normal(0, 1, (features.shape[1] + DIRECTIONS + COLUMNS, 3))
 
     np.testing.assert_allclose(lift.features(features) @ weights, features @ lift.folded(weights), atol=1e-4)
-    np.testing.assert_allclose((features @ lift.map).std(axis=0), SCALE, rtol=1e-3)
+    spread = (features @ lift.map).std(axis=0)
+    np.testing.assert_allclose(spread[:DIRECTIONS], SCALE, rtol=1e-3)
+    assert set(np.round(spread[DIRECTIONS:], 3)) <= {0.0, SCALE_MARGINS}  # A letter that is nowhere says nothing.
 
 
 def test_training_with_vectors_gives_the_same_bytes_again_and_labels_that_are_right(

@@ -21,12 +21,13 @@ from models.training.data import TRIAGE
 from models.training.deep.data import AUXILIARY, Text
 from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled
 from models.training.deep.plans import Plan
+from models.training.own import READ, WRITTEN
 
 PAD: Final = 1
 IGNORED: Final = -100
 AUXILIARY_NAMES: Final = tuple(source.name for source in AUXILIARY)
-OWN: Final = ""
-"""The convention of sentiment that the product has: that of data/triage."""
+OURS: Final = {TRIAGE, READ, WRITTEN}
+"""The sets whose convention of sentiment is the product's."""
 
 HEAD_WEIGHTS: Final = {"language": 0.5, "sentiment": 1.0, "toxic": 0.7}
 SET_WEIGHTS: Final = {("davidson_hate", "toxic"): 0.2, ("tweeteval_hate", "toxic"): 0.5}
@@ -90,9 +91,7 @@ def net_of(encoder: Encoder, rows: Rows, dropout: float = 0.1) -> Net:
     """Make fresh heads for the labels of ``rows``."""
     sizes = {head: width(head) for head in HEADS}
     sizes |= {name: max(1, int(rows.labels[name].max()) + 1) for name in AUXILIARY_NAMES}
-    conventions = sorted(
-        {s for s, label in zip(rows.sets, rows.labels["sentiment"], strict=True) if label >= 0} - {TRIAGE}
-    )
+    conventions = sorted({s for s, label in zip(rows.sets, rows.labels["sentiment"], strict=True) if label >= 0} - OURS)
     return Net(encoder, sizes, conventions, dropout)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from models.training.data import TRIAGE
+from models.training.own import READ, WRITTEN
 
 
 class Plan(Struct, frozen=True):
@@ -38,6 +39,8 @@ ANCHORS: Final = {
 
 FIRST: Final = Plan(
     shares={
+        WRITTEN: 2.0,
+        READ: 1.0,
         "tweeteval_sentiment": 1.0,
         "umsab_tweet_sentiment": 1.0,
         "sb10k": 1.0,
@@ -59,7 +62,7 @@ FIRST: Final = Plan(
     },
     epochs=1.0,
     rate=1.2e-4,
-    frozen=6,
+    frozen=4,
     tokens=1536,
 )
 AGAIN: Final = {
@@ -74,10 +77,10 @@ AGAIN: Final = {
 }
 """Texts of the first stage that are learnt again in the second, so that they are not forgotten."""
 SECOND: Final = Plan(
-    shares={TRIAGE: 1.0, **dict.fromkeys(AGAIN, 1 / 3)},
+    shares={TRIAGE: 1.0, WRITTEN: 1.0, READ: 0.5, **dict.fromkeys(AGAIN, 1 / 3)},
     epochs=3.0,
     rate=1e-4,
-    frozen=8,
+    frozen=4,
     tokens=1024,
     warmup=30,
 )
