@@ -250,6 +250,17 @@ async def test_a_culprit_is_buried_and_nothing_else_is_lost_or_counted_twice(sta
 
 
 @synchronous
+async def test_a_group_that_is_folded_again_is_decoded_anew(stage: Stage) -> None:
+    step, decoded = stage.carrier.step, []
+    decode = step.decode
+    step.decode = lambda value: (decoded.append(value), decode(value))[1]  # type: ignore[method-assign, func-returns-value]
+    await stage.group(("a", "broken"), ("bug", "c"))
+
+    assert decoded == [b"a", b"broken", b"bug", b"c", b"a", b"bug", b"c"]
+    assert stage.said() == ["a", "c"]
+
+
+@synchronous
 async def test_each_culprit_of_a_group_is_buried_once(stage: Stage) -> None:
     await stage.group(("a", "bug1"), ("bug2", "a"), ("bug3", "a"))
 
