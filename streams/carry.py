@@ -118,6 +118,11 @@ class Step(Protocol):
     topic: Topic
     gathers: bool
     """Whether it keeps nothing, so that what a group holds of all partitions may be folded as one run."""
+    fold_max: int
+    """
+    How many records of a run to decode, fold and encode before the next ones. With a hundred all of it stays near the core;
+    a step that counts a run first and keeps the sums wants the whole run.
+    """
 
     def decode(self, value: bytes | None) -> Any:
         """Decode one record; BadEvent sends it to the dead letters."""
@@ -194,7 +199,11 @@ class Carrier:
         part = self.part(message.partition)
         self._events.append(event)
         self._count += len(message.value)
-        records = self._decoded(message.value, part)
+        run, fold_max = message.value, self.step.fold_max
+        for start in range(0, len(run), fold_max):
+            self._take_in(part, self._decoded(run[start : start + fold_max], part))
+
+    def _take_in(self, part: Part, records: list[Record]) -> None:
         part.raws += [record.raw for record in records]
         if not self.step.gathers:
             self._fold(part, records)
