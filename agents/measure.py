@@ -28,6 +28,7 @@ from streams import metrics, topics
 from streams.carry import Out, Part, Record
 from streams.codec import Decoder
 from streams.rows import Kind
+from streams.runs import RUN_MAX
 from tables.windows import LEARNED, MINUTES, QUARTERS, STANDINGS
 
 BrandKey = tuple[str, str]
@@ -169,6 +170,7 @@ class Measure:
     name = "measure"
     topic = topics.CASE_EVENTS
     gathers = False
+    fold_max = RUN_MAX
 
     def __init__(self) -> None:
         self.decode = Decoder[Event](Event, "case-events").decode

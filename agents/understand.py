@@ -18,6 +18,7 @@ from models.watch import BrandWatch
 from streams import metrics, topics
 from streams.carry import Out, Part, Record, buried
 from streams.codec import Decoder
+from streams.runs import RUN_MAX
 
 POST_BYTES_MAX: Final = 256 * 1024
 """Of a record, as webhooks allow: what is made of a post must fit into rows, desk frames and answers."""
@@ -81,6 +82,7 @@ class Understand:
     name = "understand"
     topic = topics.POSTS
     gathers = True
+    fold_max = RUN_MAX
 
     def __init__(
         self,

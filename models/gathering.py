@@ -11,7 +11,7 @@ What is counted are authors, not posts: one angry author with twenty posts is no
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -31,7 +31,14 @@ BrandKey = tuple[str, str]
 """Tenant, brand."""
 
 
-class Seen(NamedTuple):
+Bucket = int | tuple[int, ...]
+"""
+Numbers of the leaders that have a band in common, the eldest first. Nearly all have one: a tuple for each of a leader's
+sixteen would be half of what the garbage collector finds alive.
+"""
+
+
+class Seen(Struct, frozen=True, gc=False):
     """One post of a group."""
 
     at: int
@@ -39,7 +46,7 @@ class Seen(NamedTuple):
     author: str
 
 
-class Leader(Struct, eq=False):
+class Leader(Struct, eq=False, gc=False):
     """A text, and the posts of the window that say the same."""
 
     number: int
@@ -68,7 +75,7 @@ class Gathering:
         self._leaders_max = leaders_max
         self._leaders: OrderedDict[int, Leader] = OrderedDict()
         """By number, the longest silent first."""
-        self._buckets: dict[BrandKey, dict[int, tuple[int, ...]]] = {}
+        self._buckets: dict[BrandKey, dict[int, Bucket]] = {}
         self._by_sketch: dict[tuple[BrandKey, bytes], Leader] = {}
         """The eldest living leader of each sketch: a message that is copied as it is is found at once."""
         self._by_incident: dict[str, Leader] = {}
@@ -105,7 +112,11 @@ class Gathering:
         buckets = self._buckets.get(brand)
         if not buckets or not sketch:
             return set()
-        return {number for band in bands_of(sketch) for number in buckets.get(band, ())}
+        found: set[int] = set()
+        for bucket in map(buckets.get, bands_of(sketch)):
+            if bucket is not None:
+                found.update(_numbers(bucket))
+        return found
 
     def add(
         self, brand: BrandKey, sketch: bytes, seen: Seen, rules: IncidentRules, leader: Leader | None = None
@@ -155,12 +166,15 @@ class Gathering:
 
     def _lead(self, brand: BrandKey, sketch: bytes, at: int) -> Leader:
         self._count += 1
-        leader = Leader(self._count, brand, sketch, int.from_bytes(sketch), tuple(bands_of(sketch)), at, [], {})
-        self._leaders[leader.number] = leader
+        number, bands = self._count, bands_of(sketch)
+        leader = Leader(number, brand, sketch, int.from_bytes(sketch), bands, at, [], {})
+        self._leaders[number] = leader
         self._by_sketch.setdefault((brand, sketch), leader)
         buckets = self._buckets.setdefault(brand, {})
-        for band in leader.bands:
-            buckets[band] = (*buckets.get(band, ())[1 - BUCKET_MAX :], leader.number)
+        for band in bands:
+            others = buckets.setdefault(band, number)
+            if others != number:
+                buckets[band] = (*_numbers(others)[1 - BUCKET_MAX :], number)
         if len(self._leaders) > self._leaders_max:
             self._forget(next(iter(self._leaders.values())))
         return leader
@@ -173,13 +187,18 @@ class Gathering:
             del self._by_incident[leader.incident_id]
         buckets = self._buckets[leader.brand]
         for band in leader.bands:
-            bucket = buckets.get(band, ())
-            if bucket == (leader.number,):
+            bucket = buckets.get(band)
+            if bucket == leader.number:
                 del buckets[band]
-            elif leader.number in bucket:
-                buckets[band] = tuple(number for number in bucket if number != leader.number)
+            elif isinstance(bucket, tuple) and leader.number in bucket:
+                left = tuple(number for number in bucket if number != leader.number)
+                buckets[band] = left if len(left) > 1 else left[0]
         if not buckets:
             del self._buckets[leader.brand]
+
+
+def _numbers(bucket: Bucket) -> tuple[int, ...]:
+    return (bucket,) if isinstance(bucket, int) else bucket
 
 
 def _forget_seen(leader: Leader, before: int) -> None:

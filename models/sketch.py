@@ -13,6 +13,8 @@ an order number does not make a text another one. The constants are fixed: sketc
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from operator import or_
 from struct import Struct as Packer
 from typing import Final
 
@@ -31,6 +33,7 @@ CHARS_MAX: Final = 800
 _LINK: Final = re.compile(r"(?:https?://|www\.)[^\s\0]*")
 _USER: Final = re.compile(r"@\w+")
 _BANDS: Final = Packer(f">{BANDS}I")
+_RANGES: Final = tuple(band << 32 for band in range(BANDS))
 _BIN_SHIFT: Final = np.uint32(26)
 _IN_BIN: Final = np.uint32((1 << 26) - 1)
 _EMPTY: Final = np.uint32(0xFFFFFFFF)
@@ -119,9 +122,10 @@ def _bytes_of(least: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return bits
 
 
-def bands_of(sketch: bytes) -> list[int]:
+@lru_cache(maxsize=1)  # A text that is like none leads next: its bands are asked for twice in a row.
+def bands_of(sketch: bytes) -> tuple[int, ...]:
     """Return the keys of a sketch's bands, each of its own range: texts that are alike have at least one in common."""
-    return [band << 32 | value for band, value in enumerate(_BANDS.unpack(sketch))]
+    return tuple(map(or_, _RANGES, _BANDS.unpack(sketch)))
 
 
 def similarity(left: bytes, right: bytes) -> float:

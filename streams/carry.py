@@ -70,19 +70,24 @@ class Out(Struct, frozen=True, gc=False):
 class Part:
     """One partition of a step: its rows, and whatever the step keeps in memory of them."""
 
-    def __init__(self, number: int, rows: Rows | None, token: str) -> None:
+    def __init__(
+        self, number: int, rows: Rows | None, token: str, create_batch: Callable[[], Any] | None = None
+    ) -> None:
         self.number = number
         self._rows = rows
         self.token = token
         """Names this ownership: the takeover record that carries it makes the partition ready."""
         self.ready = False
         self.index: Any = None
-        self.outs: list[Out] = []
-        """What the step has given in the group under way, encoded."""
+        self.outs = Batches(create_batch)
+        """What the step has given in the group under way."""
         self.letters: list[Out] = []
         """What the loop itself has buried in the group under way; a group that is folded again keeps it."""
-        self.records: list[Record] = []
-        """Of the group under way, without culprits, to fold again if a bug is met."""
+        self.raws: list[Any] = []
+        """
+        ConsumerRecords of the group under way, without culprits, to fold again if a bug is met. They are decoded anew for it:
+        what was made of them is let go with its run, while it is still near the core.
+        """
 
     @property
     def rows(self) -> Rows:
@@ -113,6 +118,11 @@ class Step(Protocol):
     topic: Topic
     gathers: bool
     """Whether it keeps nothing, so that what a group holds of all partitions may be folded as one run."""
+    fold_max: int
+    """
+    How many records of a run to decode, fold and encode before the next ones. With a hundred all of it stays near the core;
+    a step that counts a run first and keeps the sums wants the whole run.
+    """
 
     def decode(self, value: bytes | None) -> Any:
         """Decode one record; BadEvent sends it to the dead letters."""
@@ -189,8 +199,12 @@ class Carrier:
         part = self.part(message.partition)
         self._events.append(event)
         self._count += len(message.value)
-        records = self._decoded(message.value, part)
-        part.records += records
+        run, fold_max = message.value, self.step.fold_max
+        for start in range(0, len(run), fold_max):
+            self._take_in(part, self._decoded(run[start : start + fold_max], part))
+
+    def _take_in(self, part: Part, records: list[Record]) -> None:
+        part.raws += [record.raw for record in records]
         if not self.step.gathers:
             self._fold(part, records)
             return
@@ -203,10 +217,13 @@ class Carrier:
         part = self.parts.get(number)
         if part is None:
             rows = self._rows(number) if self._table is not None else None
-            part = Part(number, rows, self.tokens.get(number, ""))
+            part = Part(number, rows, self.tokens.get(number, ""), self._create_batch)
             self.step.open(part)
             self.parts[number] = part
         return part
+
+    def _create_batch(self) -> Any:
+        return self._app.producer._producer.create_batch()
 
     def _rows(self, number: int) -> Rows:
         store = self._table.data
@@ -244,7 +261,7 @@ class Carrier:
         outs = self._encoded(self.step.fold(records, part))
         if part.keeps_rows:
             part.rows.pack()
-        part.outs += outs
+        part.outs.add(outs)
 
     def _fold_gathered(self) -> None:
         """Fold what came of all partitions as one run: a batch through the classifier costs little more than one text."""
@@ -261,19 +278,20 @@ class Carrier:
             self._fold_singly(first)
             for part in others:
                 self._fold_singly(part)
-                first.outs += part.outs
-                part.outs = []
+                first.outs.take(part.outs)
         self._records_total.inc(len(records))
 
     def _fold_singly(self, part: Part) -> None:
         """Throw the partition's group away and fold it again one record at a time; the culprit is buried."""
-        records, part.records, part.outs = part.records, [], []
+        raws, part.raws = part.raws, []
+        part.outs.clear()
         self._rebuild(part, None)
-        for record in records:
+        for raw in raws:
             checkpoint = part.rows.checkpoint() if part.keeps_rows else None
+            record = Record(raw.offset, raw.timestamp, self.step.decode(raw.value), raw)
             try:
                 self._fold_into(part, [record])
-                part.records.append(record)
+                part.raws.append(raw)
             except Exception as error:
                 self._rebuild(part, checkpoint)
                 self._blame(part, record, error)
@@ -335,19 +353,17 @@ class Carrier:
         self._app.fence.check()
         await self._send_outs()
         if self._table is not None:
-            await self._write_rows([part for part in self.parts.values() if part.records])
+            await self._write_rows([part for part in self.parts.values() if part.raws])
         for part in self.parts.values():
-            part.records = []
+            part.raws = []
 
     async def _send_outs(self) -> None:
-        batches = _Batches(self._app.producer._producer)
+        batches = Batches(self._create_batch)
         for part in self.parts.values():
-            for out in self._encoded(part.letters) + part.outs:
-                assert out.partition is not None
-                if not batches.append(out.topic.name, out.partition, out.key, out.value):
-                    await batches.turn_over(out.topic.name, out.partition, out.key, out.value)
-            part.letters, part.outs = [], []
-        await batches.send()
+            batches.add(self._encoded(part.letters))
+            batches.take(part.outs)
+            part.letters = []
+        await batches.send(self._app.producer._producer)
 
     def _encoded(self, outs: Sequence[Out]) -> list[Out]:
         """Encode what a run has given, while it is still near the core, and say where it goes."""
@@ -380,13 +396,12 @@ class Carrier:
     async def _write_rows(self, parts: list[Part]) -> None:
         changelog = self._table.changelog_topic.get_topic_name()
         store = self._table.data
-        batches = _Batches(self._app.producer._producer)
+        batches = Batches(self._create_batch)
         drained = [(part, part.rows.drain()) for part in parts]
         for part, rows in drained:
             for key, value in rows:
-                if not batches.append(changelog, part.number, key, value):
-                    await batches.turn_over(changelog, part.number, key, value)
-        ends = await batches.send()
+                batches.append(changelog, part.number, key, value)
+        ends = await batches.send(self._app.producer._producer)
         self._app.fence.check()
         for part, rows in drained:
             end = ends[changelog, part.number] if part.rows.is_whole else None
@@ -430,38 +445,58 @@ def _letter(step: str, raw: Any, reason: str, cause: str, detail: str) -> Out:
     return Out(topics.DEAD_LETTERS, raw.topic.encode(), letter)
 
 
-class _Batches:
-    """Record batches by topic and partition, sent as they fill, all acknowledged at the end."""
+class Batches:
+    """
+    Record batches by topic and partition, acknowledged together.
 
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
+    A record is put into its batch as soon as it is encoded, while it is near the core; nothing is sent before the group ends.
+    """
+
+    def __init__(self, create_batch: Callable[[], Any] | None) -> None:
+        self._create_batch = create_batch
         self._open: dict[tuple[str, int], Any] = {}
-        self._sent: list[tuple[tuple[str, int], int, asyncio.Future[Any]]] = []
+        self._full: list[tuple[tuple[str, int], Any]] = []
 
-    def append(self, topic: str, partition: int, key: bytes, value: bytes | None) -> bool:
-        """Append a record; False if the batch is full."""
+    def add(self, outs: Sequence[Out]) -> None:
+        """Append records that were encoded."""
+        for out in outs:
+            assert out.partition is not None
+            self.append(out.topic.name, out.partition, out.key, out.value)
+
+    def append(self, topic: str, partition: int, key: bytes, value: bytes | None) -> None:
+        """Append a record; what no batch holds is a bug, for it was measured before."""
         where = (topic, partition)
         batch = self._open.get(where)
         if batch is None:
-            batch = self._open[where] = self._producer.create_batch()
-        return batch.append(key=key, value=value, timestamp=None) is not None
+            batch = self._begin(where)
+        if batch.append(key=key, value=value, timestamp=None) is None:
+            self._full.append((where, batch))
+            if self._begin(where).append(key=key, value=value, timestamp=None) is None:
+                raise ValueError(f"a record of {len(value or b'')} bytes for {topic} is larger than a batch may be")
 
-    async def turn_over(self, topic: str, partition: int, key: bytes, value: bytes | None) -> None:
-        """Send a full batch and begin the next one with a record."""
-        where = (topic, partition)
-        await self._post(where, self._open.pop(where))
-        if not self.append(topic, partition, key, value):
-            raise ValueError(f"a record of {len(value or b'')} bytes for {topic} is larger than a batch may be")
+    def _begin(self, where: tuple[str, int]) -> Any:
+        assert self._create_batch is not None
+        batch = self._open[where] = self._create_batch()
+        return batch
 
-    async def _post(self, where: tuple[str, int], batch: Any) -> None:
-        future = await self._producer.send_batch(batch, where[0], partition=where[1])
-        self._sent.append((where, batch.record_count(), future))
+    def take(self, others: "Batches") -> None:
+        """Take all batches of others, behind what is here; they are empty then."""
+        self._full += [*self._open.items(), *others._full]
+        self._open = others._open
+        others._open, others._full = {}, []
 
-    async def send(self) -> dict[tuple[str, int], int]:
-        """Send the rest and await every acknowledgement; return the last offset written, by topic and partition."""
-        for where, batch in self._open.items():
-            await self._post(where, batch)
+    def clear(self) -> None:
+        """Throw all away."""
+        self._open, self._full = {}, []
+
+    async def send(self, producer: Any) -> dict[tuple[str, int], int]:
+        """Send all and await every acknowledgement; return the last offset written, by topic and partition."""
+        sent: list[tuple[tuple[str, int], int, asyncio.Future[Any]]] = []
+        for where, batch in (*self._full, *self._open.items()):
+            future = await producer.send_batch(batch, where[0], partition=where[1])
+            sent.append((where, batch.record_count(), future))
+        self.clear()
         ends: dict[tuple[str, int], int] = {}
-        for where, count, future in self._sent:
+        for where, count, future in sent:
             ends[where] = (await future).offset + count - 1
         return ends

@@ -20,9 +20,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from faust.stores import STORES
-from faust.stores.rocksdb import Store
+from faust.stores.rocksdb import RocksDBOptions, Store
 from msgspec import Struct
-from rocksdict import WriteBatch
+from rocksdict import DBCompressionType, WriteBatch
 
 T = TypeVar("T")
 
@@ -191,11 +191,32 @@ def write(db: Any, batch: list[tuple[bytes, bytes | None]], offset_key: bytes, c
     db.write(writes)
 
 
+LEVELS: Final = 7
+"""Of a RocksDB, unless it is told otherwise."""
+YOUNG_LEVELS: Final = 2
+"""
+Levels whose rows are not compressed: what is written is soon written again there, as its case goes on, and compressing it cost
+a fifth of all that RocksDB does. They hold some 300 MB of a partition at most; the levels below are compressed.
+"""
+
+
+class RowOptions(RocksDBOptions):  # type: ignore[misc]  # Faust is untyped
+    """Faust's options of a partition's RocksDB, with compression by age."""
+
+    def as_options(self) -> Any:
+        """Return them as RocksDB takes them."""
+        options = super().as_options()
+        young, old = DBCompressionType.none(), DBCompressionType.lz4()
+        options.set_compression_per_level([young] * YOUNG_LEVELS + [old] * (LEVELS - YOUNG_LEVELS))
+        return options
+
+
 class RowStore(Store):  # type: ignore[misc]  # Faust is untyped
     """Faust's RocksDB store, which recovers rows by their heads: what was written too late is dropped."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.rocksdb_options = RowOptions(**self.options, use_rocksdict=self.use_rocksdict)
         self._waiting: dict[int, list[Any]] = {}
         """Messages by partition whose progress row has not come yet."""
 

@@ -72,6 +72,7 @@ class Dispatch(Rules):
     name = "dispatch"
     topic = topics.WORK
     gathers = False
+    fold_max = 100
     decode = staticmethod(Decoder[Work](Work, "work").decode)
 
     def open(self, part: Part) -> None:
@@ -81,7 +82,7 @@ class Dispatch(Rules):
     def fold(self, records: Sequence[Record], part: Part) -> list[Out]:
         """Fold a run; see the package."""
         turn = Turn(self, part)
-        # Figures are told once a run: a run of many ticks is history being caught up on.
+        # Figures are told once a fold: many ticks in one are history being caught up on.
         turn.last_tick = max((record.offset for record in records if isinstance(record.value, Tick)), default=-1)
         for record in records:
             self._take(turn, record)

@@ -50,6 +50,7 @@ class Counting:
     name = "dispatch"
     topic = topics.WORK
     gathers = False
+    fold_max = 100
 
     def decode(self, value: bytes | None) -> str:
         word = (value or b"").decode()
@@ -86,6 +87,7 @@ class Echo:
     name = "understand"
     topic = topics.POSTS
     gathers = True
+    fold_max = 100
 
     def decode(self, value: bytes | None) -> str:
         return (value or b"").decode()
@@ -247,6 +249,37 @@ async def test_a_culprit_is_buried_and_nothing_else_is_lost_or_counted_twice(sta
     assert stage.said() == ["a", "b", "a", "c", "a"]
     assert [letter.reason for letter in stage.letters()] == ["a bug in dispatch: RuntimeError('bug')"]
     assert "RuntimeError: bug" in stage.letters()[0].detail
+
+
+@synchronous
+async def test_a_group_that_is_folded_again_is_decoded_anew(stage: Stage) -> None:
+    step, decoded = stage.carrier.step, []
+    decode = step.decode
+    step.decode = lambda value: (decoded.append(value), decode(value))[1]  # type: ignore[method-assign, func-returns-value]
+    await stage.group(("a", "broken"), ("bug", "c"))
+
+    assert decoded == [b"a", b"broken", b"bug", b"c", b"a", b"bug", b"c"]
+    assert stage.said() == ["a", "c"]
+
+
+@synchronous
+async def test_a_run_is_folded_in_parts_as_large_as_its_step_wants_them(stage: Stage) -> None:
+    step, folded = stage.carrier.step, []
+    fold = step.fold
+    step.fold = lambda records, part: (folded.append(len(records)), fold(records, part))[1]  # type: ignore[method-assign, func-returns-value]
+    step.fold_max = 2
+    await stage.group(("a", "b", "a", "b", "c"))
+
+    assert (folded, stage.counts()) == ([2, 2, 1], {"a": 2, "b": 2, "c": 1})
+
+
+@synchronous
+async def test_a_bug_in_a_later_part_of_a_run_costs_its_record_alone(stage: Stage) -> None:
+    stage.carrier.step.fold_max = 2
+    await stage.group(("a", "b", "a", "bug", "c", "a"))
+
+    assert (stage.said(), stage.counts()) == (["a", "b", "a", "c", "a"], {"a": 3, "b": 1, "c": 1})
+    assert [letter.offset for letter in stage.letters()] == [3]
 
 
 @synchronous

@@ -22,7 +22,7 @@ from streams import topics
 from streams.carry import Carrier, Out, Part, Record
 from streams.fence import Fence
 from streams.rows import Kind
-from streams.runs import RunsApp, RunsConsumer, RunsTransport, partitions_of
+from streams.runs import RUN_MAX, RunsApp, RunsConsumer, RunsTransport, partitions_of
 from streams.topics import Topic
 
 SESSION_S = 3.0
@@ -40,6 +40,7 @@ class CountStep:
 
     name = "count"
     gathers = False
+    fold_max = RUN_MAX
 
     def __init__(self, source: Topic, target: Topic, *, keeps_rows: bool = True) -> None:
         self.topic = source

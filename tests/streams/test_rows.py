@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from streams.rows import HEAD, HEAD_BYTES, PROGRESS_KEY, Kind, Rows, RowStore, write
+from streams.rows import HEAD, HEAD_BYTES, PROGRESS_KEY, Kind, RowOptions, Rows, RowStore, write
 from tests.builders import a_database
 
 
@@ -166,3 +166,10 @@ def test_a_row_that_was_packed_and_set_again_is_written_as_it_was_set_last(db: A
     written = [(THINGS.key("a"), head + b'{"n":2}'), (THINGS.key("b"), None), (THINGS.key("c"), head + b'{"n":9}')]
     assert rows.drain()[:3] == written
     assert [key for key, _ in rows.drain()] == [PROGRESS_KEY]
+
+
+def test_young_rows_lie_as_they_are_and_old_ones_are_compressed(tmp_path: Path) -> None:
+    RowOptions(write_buffer_size=4 << 20, use_rocksdict=True).open(tmp_path / "db").close()
+
+    written = max((tmp_path / "db").glob("OPTIONS-*")).read_text(encoding="utf-8")
+    assert f"compression_per_level={':'.join(['kNoCompression'] * 2 + ['kLZ4Compression'] * 5)}" in written
