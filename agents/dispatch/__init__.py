@@ -7,6 +7,5 @@ takeover's offset is the epoch, its snapshots come first in it. Time is what the
 """
 
 from agents.dispatch.step import Dispatch
-from agents.dispatch.views import view
 
-__all__ = ["Dispatch", "view"]
+__all__ = ["Dispatch"]

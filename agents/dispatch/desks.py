@@ -6,7 +6,7 @@ from agents.dispatch.offers import match, requeue
 from agents.dispatch.presence import become, show_presence
 from agents.dispatch.results import is_known, tell_result
 from agents.dispatch.turn import Turn
-from agents.dispatch.views import pages, view
+from agents.dispatch.views import pages
 from agents.floor import without_connection
 from models.records import DeskDown, DeskUp, GatewayBeat, Resync, SetPresence
 from models.reps import PresenceState
@@ -72,7 +72,7 @@ def resync(turn: Turn, work: Resync) -> None:
 
 def snapshot(turn: Turn, tenant: str, rep_id: str, connection: str) -> None:
     """Show a connection, or all of a rep's, what the rep holds."""
-    cut = pages([view(case) for case in turn.floor.held_by(tenant, rep_id)])
+    cut = pages([turn.view(case) for case in turn.floor.held_by(tenant, rep_id)])
     row = turn.floor.rep(tenant, rep_id)
     for number, page in enumerate(cut):
         frame = Snapshot(

@@ -4,7 +4,6 @@ from typing import Literal
 
 from agents.dispatch.presence import settle
 from agents.dispatch.turn import Turn
-from agents.dispatch.views import view
 from models import cases
 from models.cases import Case, holder_of, is_in_hand
 from models.records import Offered, Requeued
@@ -55,7 +54,7 @@ def offer(turn: Turn, old: Case | None, case: Case, rep_id: str, why: tuple[str,
             why,
         ),
     )
-    turn.tell(case.tenant, rep_id, lambda epoch, seq, ts: OfferFrame(epoch, seq, ts, view(shown)))
+    turn.tell(case.tenant, rep_id, lambda epoch, seq, ts: OfferFrame(epoch, seq, ts, turn.view(shown)))
 
 
 def requeue(turn: Turn, case: Case, reason: RequeueReason) -> None:
@@ -92,4 +91,4 @@ def revoke(turn: Turn, case: Case, rep_id: str, reason: RevokeReason) -> None:
 def show(turn: Turn, case: Case) -> None:
     """Show a case as it now is to whoever holds it."""
     if is_in_hand(case):
-        turn.tell(case.tenant, holder_of(case), lambda epoch, seq, ts: CaseFrame(epoch, seq, ts, view(case)))
+        turn.tell(case.tenant, holder_of(case), lambda epoch, seq, ts: CaseFrame(epoch, seq, ts, turn.view(case)))

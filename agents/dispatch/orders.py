@@ -6,7 +6,6 @@ from typing import Any
 from agents.dispatch.offers import match
 from agents.dispatch.results import is_known, tell_result
 from agents.dispatch.turn import Turn
-from agents.dispatch.views import view
 from models.cases import Case, holder_of
 from models.errors import IllegalTransition
 from models.records import Accept, FromDesk, Reject
@@ -37,19 +36,19 @@ def _order(turn: Turn, work: Any, carry_out: Callable[[], None], case: Case | No
     try:
         carry_out()
     except IllegalTransition as refusal:
-        tell_result(turn, work, error_of(work, refusal, case))
+        tell_result(turn, work, error_of(turn, work, refusal, case))
     else:
         tell_result(turn, work, None)
     match(turn, work.tenant)
 
 
-def error_of(work: Any, refusal: IllegalTransition, case: Case | None) -> CommandError:
+def error_of(turn: Turn, work: Any, refusal: IllegalTransition, case: Case | None) -> CommandError:
     """Return what a desk is told of a refusal, with what holds now if it is the desk's to see."""
     mine = case is not None and case.tenant == work.tenant and holder_of(case) == work.rep_id
     code: Any = refusal.code or _code(work, mine)
     known = case is not None and code not in ("forbidden", "not_found")
     sees = known and (mine or isinstance(work, FromDesk))
-    return CommandError(code=code, message=str(refusal), case=view(case) if case is not None and sees else None)
+    return CommandError(code=code, message=str(refusal), case=turn.view(case) if case is not None and sees else None)
 
 
 def _code(work: Any, mine: bool) -> ErrorCode:

@@ -92,7 +92,7 @@ def list_cases(turn: Turn, work: ListCases) -> None:
     try:
         found = _found(turn, work)
     except IllegalTransition as refusal:
-        refused = Result(re=work.id, ok=False, error=error_of(work, refusal, None))
+        refused = Result(re=work.id, ok=False, error=error_of(turn, work, refusal, None))
         turn.address(work.tenant, work.rep_id, work.connection, refused)
         return
     shown = tuple(brief(case) for case in nsmallest(LISTED_MAX, found, key=_order))

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from agents.dispatch.views import view
 from agents.floor import Floor, House
-from models.wire import DeskEvent
+from models.cases import Case
+from models.wire import CaseView, DeskEvent
 from streams import topics
 from streams.carry import Out, Part
 from tables.reps import rep_key
@@ -63,6 +65,10 @@ class Turn:
         """Return the source of the next output of this record."""
         self.number += 1
         return (self.part.number, self.offset, self.number)
+
+    def view(self, case: Case) -> CaseView:
+        """Return a case as its rep sees it."""
+        return view(case, self.floor.house.text_max(case.tenant, case.account_id))
 
     def event(self, tenant: str, event: Any) -> None:
         """Write a case event."""

@@ -4,7 +4,6 @@ from typing import Final
 
 from agents.dispatch.orders import check_brand, error_of
 from agents.dispatch.turn import Turn
-from agents.dispatch.views import view
 from agents.floor import VIEWERS_MAX, Viewing
 from models import cases
 from models.cases import Case, holder_of, is_in_hand
@@ -24,7 +23,7 @@ def look(turn: Turn, work: View) -> None:
         check_brand(work, case)
         _look(turn, work, case)
     except IllegalTransition as refusal:
-        result = Result(re=work.id, ok=False, error=error_of(work, refusal, case))
+        result = Result(re=work.id, ok=False, error=error_of(turn, work, refusal, case))
     else:
         result = Result(re=work.id, ok=True)
     turn.address(work.tenant, work.rep_id, work.connection, result)
@@ -53,7 +52,7 @@ def _begin(turn: Turn, work: View, case: Case) -> None:
         raise IllegalTransition(f"view: {VIEWERS_MAX} look at case {case.case_id} already", "capacity")
     here[work.connection] = Viewing(work.rep_id, work.connection, turn.now + LEASE_MS)
     if not known and not (is_in_hand(case) and holder_of(case) == work.rep_id):
-        turn.address(work.tenant, work.rep_id, work.connection, Shown(view(case)))
+        turn.address(work.tenant, work.rep_id, work.connection, Shown(turn.view(case)))
 
 
 def _leave(turn: Turn, case_id: str, connection: str) -> None:
@@ -101,7 +100,7 @@ def show_changes(turn: Turn) -> None:
         case = turn.floor.case(case_id)
         for one in list(turn.floor.viewing.get(case_id, {}).values()):
             if case is not None and not (is_in_hand(case) and holder_of(case) == one.rep_id):
-                turn.address(case.tenant, one.rep_id, one.connection, Shown(view(case)))
+                turn.address(case.tenant, one.rep_id, one.connection, Shown(turn.view(case)))
 
 
 def end_views(turn: Turn) -> None:

@@ -16,8 +16,8 @@ SNAPSHOT_BYTES: Final = 256 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-def view(case: Case) -> CaseView:
-    """Return a case as its rep sees it."""
+def view(case: Case, text_max: int) -> CaseView:
+    """Return a case as its rep sees it; ``text_max``: code points that its account's platform takes, 0 for no bound."""
     offer = case.offer
     # By place, as the Struct has them: by name each of thirty costs 40 ns, and every offer makes one.
     return CaseView(
@@ -40,7 +40,7 @@ def view(case: Case) -> CaseView:
         offer.expires_at if offer is not None else 0,
         case.permalink,
         case.reply_until,
-        0,  # text_max
+        text_max,
         case.rep_id,
         case.kind,
         case.units,

@@ -11,6 +11,7 @@ from agents.dispatch.views import view
 from agents.floor import House
 from models import records as r
 from models import wire
+from models.brands import Account
 from models.cases import Case, Entry, Offer
 from models.posts import Author
 from models.wire import CaseView
@@ -719,16 +720,25 @@ def test_influence_weighs_a_case_and_a_brand_can_switch_it_off(tmp_path: Path) -
         assert frame.case.thread[0].id == first
 
 
+def test_a_desk_is_told_how_long_an_answer_may_be(tmp_path: Path) -> None:
+    accounts = (Account(id="main", connector="webhook", text_max=280),)
+    floor = a_floor(tmp_path, accounts=accounts)
+    floor.feed(understood("x:1"))
+    [frame] = told(available(floor), "desk-events", wire.OfferFrame)
+
+    assert frame.case.text_max == 280
+
+
 def test_a_view_shows_each_field_of_its_case() -> None:
     # Each field another value, so that none can stand in the place of another.
     given = {name: f"<{name}>" for name in Case.__struct_fields__}
     own: dict[str, Any] = {"why": ("why",), "offer": Offer("<offer>", "<rep>", 1, 2, ("because",))}
     case = Case(**{**given, **own})
-    shown = view(case)
+    shown = view(case, 280)
 
     same = set(CaseView.__struct_fields__) - {"why", "offer", "expires_at", "text_max"}
     assert {name: getattr(shown, name) for name in same} == {name: f"<{name}>" for name in same}
-    assert (shown.why, shown.offer, shown.expires_at, shown.text_max) == (("why", "because"), "<offer>", 2, 0)
+    assert (shown.why, shown.offer, shown.expires_at, shown.text_max) == (("why", "because"), "<offer>", 2, 280)
 
 
 def test_each_field_of_a_post_stands_in_its_place_in_case_and_event(floor: Bench) -> None:
