@@ -646,6 +646,18 @@ class Floor:
         key = f"{tenant}|{post_id}"
         if key in self.seen:
             return True
+        self._remember(key, at, keep_ms)
+        return False
+
+    def note_changed(self, tenant: str, object_uri: str, at: int, keep_ms: int) -> None:
+        """Note that a post was edited or deleted, so that what was made of its first text comes to nothing."""
+        self._remember(f"{tenant}|changed|{object_uri}", at, keep_ms)
+
+    def was_changed(self, tenant: str, object_uri: str) -> bool:
+        """Whether a post is known to have been edited or deleted."""
+        return f"{tenant}|changed|{object_uri}" in self.seen
+
+    def _remember(self, key: str, at: int, keep_ms: int) -> None:
         self.seen[key] = at
         while len(self.seen) > SEEN_MAX:
             del self.seen[next(iter(self.seen))]
@@ -653,7 +665,6 @@ class Floor:
             first = next(iter(self.seen))
             if self.seen[first] < at - keep_ms:
                 del self.seen[first]
-        return False
 
     def forget_beats(self, before: int) -> None:
         """Forget gateways whose lease has ended: they had their connections taken away, and come back with new names."""

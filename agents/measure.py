@@ -57,6 +57,7 @@ class Opened(Struct, frozen=True, gc=False, tag="opened"):
     received_at: int
     triage: Triage
     labels: Labels
+    again: bool = False
 
 
 class Joined(Opened, frozen=True, gc=False, tag="joined"):
@@ -332,7 +333,10 @@ class _Turn:
 
 
 def _counted(events: Sequence[Opened | Joined | Counted]) -> Bucket:
-    """Return what a brand's posts of one minute add to its windows."""
+    """Return what a brand's posts of one minute add to its windows; one that was read again stands there already."""
+    kinds = Counter(map(type, events))
+    told = len(events)
+    events = [event for event in events if isinstance(event, Counted) or not event.again]
     labels = [event.labels for event in events if event.labels is not None]
     found: dict[str, list[str]] = {
         "category": [one.category for one in labels],
@@ -342,11 +346,10 @@ def _counted(events: Sequence[Opened | Joined | Counted]) -> Bucket:
         "addressed": [event.addressed or "keyword" for event in events],
         "platform": [event.platform for event in events],
     }
-    kinds = Counter(map(type, events))
     return Bucket(
         posts=len(events),
         cases=kinds[Opened],
-        counted=kinds[Counted],
+        counted=kinds[Counted] - (told - len(events)),
         labels={label: Counter(values) for label, values in found.items()},
     )
 

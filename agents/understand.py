@@ -8,12 +8,12 @@ from msgspec import Struct
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
 from models.influence import influence_of
-from models.labels import TRIAGE_RANK, Addressed, Classification, Triage
+from models.labels import Addressed, Classification, Triage
 from models.people import Directory, introduced
 from models.posts import Author, Post, PostData, SocialPost, conversation_of, unix_ms
 from models.records import Dropped, Tick, Understood
 from models.sketch import sketches_of
-from models.triage import triage_of_text
+from models.triage import asks_for_somebody, triage_of_text
 from models.watch import BrandWatch
 from streams import metrics, topics
 from streams.carry import Out, Part, Record, buried
@@ -203,8 +203,7 @@ def _sketches(
         for at, (one, labels, (triage, _)) in enumerate(zip(sighted, labelled, triages, strict=True))
         if one.brand.incidents.mode != "off"
         and one.post.type == "zuruf.post.created"
-        and triage != "spam"
-        and (labels.answer or TRIAGE_RANK[triage] >= TRIAGE_RANK["important"])
+        and asks_for_somebody(triage, labels)
     ]
     found = [b""] * len(sighted)
     for at, sketch in zip(asked, sketches_of([texts[at] for at in asked]), strict=True):

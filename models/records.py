@@ -48,6 +48,17 @@ class Understood(Struct, frozen=True, gc=False, tag="understood", omit_defaults=
     action: Literal["created", "updated", "deleted"] = "created"
     sketch: bytes = b""
     """Of the text (``models.sketch``), where posts that say the same are looked for and it may open a case."""
+    again: bool = False
+    """Read a second time, in a ``Reconsidered``."""
+
+
+class Reconsidered(Struct, frozen=True, gc=False, tag="reconsidered"):
+    """A post that nobody was asked to look at; the second reader says that somebody should."""
+
+    at: int
+    tenant: str
+    work: Understood
+    """As it came, with the labels that both readings give."""
 
 
 class Dropped(Struct, frozen=True, gc=False, tag="dropped", omit_defaults=True):
@@ -383,6 +394,7 @@ OfIncidents = GroupIncident | AnswerIncident | UngroupIncident | CloseIncident |
 Command = SetPresence | Accept | Reject | Reply | CloseCase | Relabel | OfCases | Others | OfIncidents | Forget
 Work = (
     Understood
+    | Reconsidered
     | Dropped
     | DeskUp
     | DeskDown
@@ -450,6 +462,8 @@ class Opened(Struct, frozen=True, gc=False, tag="opened", omit_defaults=True):
     labels: Classification
     influence: Influence
     why: tuple[str, ...] = ()
+    again: bool = False
+    """It was told as ``Counted`` before, and is no other post."""
 
 
 class Joined(Struct, frozen=True, gc=False, tag="joined", omit_defaults=True):
@@ -469,6 +483,8 @@ class Joined(Struct, frozen=True, gc=False, tag="joined", omit_defaults=True):
     labels: Classification
     influence: Influence
     why: tuple[str, ...] = ()
+    again: bool = False
+    """As in ``Opened``."""
 
 
 class Counted(Struct, frozen=True, gc=False, tag="counted", omit_defaults=True):

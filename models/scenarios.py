@@ -237,7 +237,14 @@ CHANGES: Final = (
     *("reps", "load", "handling", "patience", "repeats", "every", "soon_min"),
     *(f"{table}.{level}" for table in ("cost", "rush_min", "promise") for level in LEVELS),
 )
-"""What may be changed: ``load`` is requests a day, ``handling`` mean seconds, ``patience`` minutes, ``repeats`` a share."""
+"""What may be changed."""
+
+UNITS: Final = {
+    "load": "requests a day",
+    "handling": "seconds on average",
+    "patience": "minutes",
+    "repeats": "as a share",
+}
 
 
 def what_if(scenario: Scenario, change: str) -> Scenario:
@@ -312,5 +319,6 @@ def _number(key: str, text: str, now: float, low: float, high: float) -> float:
         given = math.nan
     found = now * given if sign == "*" else now + given if sign == "+" else now - given if sign == "-" else given
     if not low <= found <= high:
-        raise ValueError(f"{key}={text}: gives {found:g}; wanted {low:g} to {high:g}, as +N, -N, *N or N")
+        unit = f" {UNITS[key]}" if key in UNITS else ""
+        raise ValueError(f"{key}={text}: gives {found:g}; wanted {low:g} to {high:g}{unit}, as +N, -N, *N or N")
     return found

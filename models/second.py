@@ -17,6 +17,9 @@ from models.relabels import NAMES, confidence_of, value_of
 INFLUENCE_MIN: Final = 0.7
 """Score from which an author is read twice whatever the first reader says; 0..1, see ``models.influence``."""
 
+SECOND_READING: Final = "found by the second reading"
+"""Why a case was opened late; a code that the desk has words for."""
+
 URGENT_WORTH: Final = 4.0
 TRIAGE_WORTH: Final = 2.0
 HEAD_WORTH: Final = 0.5

@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 
 import ahocorasick
 
-from models.labels import Classification, Triage, at_least
+from models.labels import TRIAGE_RANK, Classification, Triage, at_least
 from models.watch import fold
 
 Reason = Literal["danger", "abuse", "stranded", "threat", "repeated", "now", "today", "calm"]
@@ -280,6 +280,11 @@ def _floor(reason: str, labels: Classification, *, calm: bool) -> Triage | None:
         case "today":
             return "urgent" if labels.answer and _may_be_stuck(labels) else None
     return None
+
+
+def asks_for_somebody(triage: Triage, labels: Classification) -> bool:
+    """Return whether a post opens a case: it wants an answer, or should be seen without."""
+    return triage != "spam" and (labels.answer or TRIAGE_RANK[triage] >= TRIAGE_RANK["important"])
 
 
 def _may_be_stuck(labels: Classification) -> bool:

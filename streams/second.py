@@ -2,9 +2,9 @@
 ``zuruf deep``: the second reader beside the stream.
 
 It reads ``work`` in a group of its own, picks what is worth a second reading, and writes later labels into ``work``, where
-dispatch takes them like any other decision. Nothing waits for it: when more comes than it can read, posts are
-passed over and counted. A post that it misses over a restart keeps its first labels; so it begins at the newest, and offsets are
-committed as read.
+dispatch takes them like any other decision; a post that was passed over and asks for somebody after all goes there whole.
+Nothing waits for it: when more comes than it can read, posts are passed over and counted. A post that it misses over a restart
+keeps its first labels; so it begins at the newest, and offsets are committed as read.
 """
 
 import asyncio
@@ -19,13 +19,16 @@ from aiohttp import web
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from msgspec import Struct
+from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from models.errors import BadEvent
-from models.labels import Classification
-from models.records import Understood
-from models.relabels import Relabel
-from models.second import Waiting, found, worth
+from models.labels import Classification, Triage
+from models.records import Reconsidered, Understood
+from models.relabels import Relabel, relabelled
+from models.second import SECOND_READING, Waiting, found, worth
+from models.sketch import sketches_of
+from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record
@@ -60,6 +63,9 @@ class Counts:
         self.read = Counter("zuruf_deep_read", "Posts read again", registry=registry)
         self.skipped = Counter("zuruf_deep_skipped", "Posts passed over, by reason", ["reason"], registry=registry)
         self.relabelled = Counter("zuruf_deep_relabelled", "Labels set otherwise", ["label"], registry=registry)
+        self.reconsidered = Counter(
+            "zuruf_deep_reconsidered", "Posts that ask for somebody after all", registry=registry
+        )
         self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
         self.seconds = Histogram(
             "zuruf_deep_seconds",
@@ -88,6 +94,12 @@ class SecondReader:
         self._clock = clock
         self._budget_s = settings.deep_budget_s
         self._decode = Decoder[Understood](Understood, "work").decode
+        self._sketched = {
+            (tenant.id, brand.id)
+            for tenant in settings.tenants
+            for brand in tenant.brands
+            if brand.incidents.mode != "off"
+        }
         self._more = asyncio.Event()
         # One thread: the session has one, and lets go of the interpreter while it computes.
         self._pool = ThreadPoolExecutor(1, "zuruf-deep")
@@ -113,7 +125,7 @@ class SecondReader:
         if len(self.waiting):
             self._more.set()
 
-    async def read_next(self) -> list[Relabel]:
+    async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read, read it, and return what it changes."""
         await self._more.wait()
         batch = self.waiting.take(BATCH_MAX)
@@ -125,9 +137,9 @@ class SecondReader:
         self.waiting.took(time.perf_counter() - began, len(batch))
         self.counts.read.inc(len(batch))
         self.counts.waiting.set(len(self.waiting))
-        return [relabel for work, second in zip(batch, labels, strict=True) if (relabel := self._says(work, second))]
+        return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
 
-    def _says(self, work: Understood, second: Classification) -> Relabel | None:
+    def _says(self, work: Understood, second: Classification) -> Relabel | Reconsidered | None:
         said = found(work.labels, second)
         now_s = self._clock()
         self.counts.seconds.observe(max(0.0, now_s - work.at / 1000))
@@ -135,6 +147,12 @@ class SecondReader:
             return None
         for name in said.labels:
             self.counts.relabelled.labels(name).inc()
+        if not asks_for_somebody(work.triage, work.labels):
+            read = relabelled(work.labels, said.labels, said.confidence)
+            triage, why = triage_of_text(read, work.post.text)
+            if asks_for_somebody(triage, read):
+                self.counts.reconsidered.inc()
+                return self._reconsidered(work, read, triage, why)
         return Relabel(
             at=int(now_s * 1000),
             tenant=work.tenant,
@@ -145,14 +163,21 @@ class SecondReader:
             confidence=said.confidence,
         )
 
+    def _reconsidered(
+        self, work: Understood, read: Classification, triage: Triage, why: tuple[str, ...]
+    ) -> Reconsidered:
+        sketch = sketches_of([work.post.text])[0] if (work.tenant, work.brand_id) in self._sketched else b""
+        again = replace(work, labels=read, triage=triage, why=(SECOND_READING, *why), sketch=sketch, again=True)
+        return Reconsidered(int(self._clock() * 1000), work.tenant, again)
+
     def close(self) -> None:
         """Let the thread go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def record_of(relabel: Relabel) -> Record:
+def record_of(said: Relabel | Reconsidered) -> Record:
     """Return the record of later labels, in the partition of all that concerns their tenant."""
-    return Record(topics.WORK.name, relabel.tenant.encode(), encode(relabel))
+    return Record(topics.WORK.name, said.tenant.encode(), encode(said))
 
 
 async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses], None], stop: asyncio.Event) -> None:
@@ -220,11 +245,11 @@ async def _fetch(consumer: Any, second: SecondReader) -> None:
 
 async def _write(producer: Producer, second: SecondReader) -> None:
     while True:
-        relabels = await second.read_next()
+        said = await second.read_next()
         try:
-            await producer.write([record_of(relabel) for relabel in relabels])
+            await producer.write([record_of(one) for one in said])
         except BrokerAway as error:
-            _log.warning("%d later labels are lost: %s", len(relabels), error)
+            _log.warning("%d later labels are lost: %s", len(said), error)
 
 
 async def _serve(second: SecondReader, settings: Settings) -> tuple[web.AppRunner, str]:

@@ -118,7 +118,7 @@ def tally(read: Mapping[str, Sequence[Read]], told: Told) -> Tally:
         classified=len(understood),
         cases=kinds[Opened],
         joined=kinds[Joined],
-        counted_only=len(counted),
+        counted_only=len(counted) - sum(event.again for event in events if isinstance(event, Opened | Joined)),
         repeats_known=sum(event.reason == "repeat" for event in counted),
         offers=len(shown),
         accepted=kinds[Accepted],
@@ -167,7 +167,7 @@ def _lost(read: Mapping[str, Sequence[Read]], told: Told, understood: Mapping[Pl
 
 def _waits(events: Iterable[Any], seen: Mapping[str, int]) -> list[int]:
     """Return ms from arrival to the desk, of cases whose offer was decided by the very record that opened them."""
-    opened = {event.src[:2]: event for event in events if isinstance(event, Opened)}
+    opened = {event.src[:2]: event for event in events if isinstance(event, Opened) and not event.again}
     waits = []
     for event in events:
         if isinstance(event, Offered) and event.offer in seen:

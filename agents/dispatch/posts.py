@@ -17,10 +17,10 @@ from models import cases
 from models.cases import WAITING, Case, Entry, holder_of, is_in_hand, was_answered
 from models.errors import BadEvent
 from models.incidents import is_due
-from models.labels import TRIAGE_RANK, at_least
-from models.records import Counted, Dropped, Joined, Opened, Understood
-from models.relabels import STAYS, carried
-from models.triage import final_triage
+from models.labels import at_least
+from models.records import Counted, Dropped, Joined, Opened, Reconsidered, Understood
+from models.relabels import NAMES, STAYS, Relabelled, carried, changes, value_of
+from models.triage import asks_for_somebody, final_triage
 from models.wire import Message
 
 
@@ -36,7 +36,7 @@ def understood(turn: Turn, work: Understood) -> None:
         return
     if turn.floor.is_repeat(work.tenant, work.post.id, turn.now, turn.rules.seen_ms):
         _count(turn, work, "repeat")
-    elif work.post.created_at < turn.now - rules.brand.horizon_days * DAY_MS:
+    elif _is_old(turn, work, rules):
         _count(turn, work, "too_old")
     else:
         case = turn.floor.in_conversation(work.tenant, work.post.conversation_uri)
@@ -46,10 +46,58 @@ def understood(turn: Turn, work: Understood) -> None:
             _join(turn, work, rules, case)
         elif work.triage == "spam":
             _count(turn, work, "spam")
-        elif not work.labels.answer and TRIAGE_RANK[work.triage] < TRIAGE_RANK["important"]:
+        elif not asks_for_somebody(work.triage, work.labels):
             _count(turn, work, "no_answer")
         else:
             _begin(turn, work, rules)
+
+
+def _is_old(turn: Turn, work: Understood, rules: BrandRules) -> bool:
+    return work.post.created_at < turn.now - rules.brand.horizon_days * DAY_MS
+
+
+def reconsidered(turn: Turn, again: Reconsidered) -> None:
+    """The second reader says that a post is worth somebody's while that the first one passed over."""
+    work = again.work
+    rules = turn.rules.house.brands.get((work.tenant, work.brand_id))
+    if rules is None:
+        raise BadEvent(f"brand {work.brand_id!r} of tenant {work.tenant!r} is not configured (any more)")
+    post = work.post
+    if turn.floor.was_changed(work.tenant, post.object_uri) or _is_old(turn, work, rules):
+        return
+    case = turn.floor.in_conversation(work.tenant, post.conversation_uri)
+    closed = turn.floor.closed_of(work.tenant, post.conversation_uri)
+    if case is None and not any(post.id in one.seen for one in closed):
+        _begin(turn, work, rules)
+    elif case is not None and post.id not in case.seen:
+        _join(turn, work, rules, case)
+    elif case is not None and not case.awaits_answer and case.thread[-1].id == post.id:
+        _wake(turn, work, rules, case)
+    # Else it came twice, or somebody has answered since.
+
+
+def _wake(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
+    """A post that had joined its case as if it wanted nothing."""
+    before = replace(case, thread=case.thread[:-1])
+    changed = _awaiting(turn, work, rules, before, replace(case, version=case.version + 1))
+    turn.floor.save(case, changed)
+    show(turn, changed)
+    turn.event(
+        case.tenant,
+        Relabelled(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            by="deep",
+            labels=changes(case.labels, {name: value_of(changed.labels, name) for name in NAMES}),
+            triage=changed.triage,
+            due_at=changed.due_at,
+            post_id=work.post.id,
+        ),
+    )
+    match(turn, case.tenant)
 
 
 def _begin(turn: Turn, work: Understood, rules: BrandRules) -> None:
@@ -185,12 +233,13 @@ def _tell_arrival(turn: Turn, kind: type[Opened] | type[Joined], work: Understoo
             work.labels,
             work.influence,
             case.why,
+            work.again,
         ),
     )
 
 
 def _join(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
-    wants = work.triage != "spam" and (work.labels.answer or TRIAGE_RANK[work.triage] >= TRIAGE_RANK["important"])
+    wants = asks_for_somebody(work.triage, work.labels)
     changed = _with_post(case, work)
     if wants:
         changed = _awaiting(turn, work, rules, case, changed)
@@ -268,6 +317,7 @@ def _changed(turn: Turn, work: Understood) -> None:
         changed = cases.rewritten(one, work.post.object_uri, work.post.text, deleted=work.action == "deleted")
         if changed is not one:
             follow(turn, one, changed, deleted=work.action == "deleted")
+    turn.floor.note_changed(work.tenant, work.post.object_uri, turn.now, turn.rules.seen_ms)
     _count(turn, work, work.action, case.case_id if case is not None else "")
     match(turn, work.tenant)
 

@@ -41,6 +41,7 @@ from models.records import (
     Prioritise,
     Published,
     Pull,
+    Reconsidered,
     Reject,
     Reopen,
     Reply,
@@ -110,6 +111,7 @@ BY_OWNER: Final = (Tick, Takeover)
 
 HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Understood: posts.understood,
+    Reconsidered: posts.reconsidered,
     Dropped: posts.dropped,
     DeskUp: desks.desk_up,
     DeskDown: desks.desk_down,

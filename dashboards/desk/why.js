@@ -20,6 +20,7 @@ export function why(reason, nameOf = (id) => id) {
   const repeated = REPEATED.exec(reason);
   if (repeated) return t("why.repeated_contact", { n: Number(repeated[1]), hours: number(Number(repeated[2])) });
   if (reason === "taken out of an incident") return t("why.ungrouped");
+  if (reason === "found by the second reading") return t("why.second_reading");
   return coded(reason) ?? byHand(reason, nameOf) ?? reason;
 }
 

@@ -7,7 +7,7 @@ outbox see what a group gave only after it was sent, so what they write about it
 """
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from models.promises import next_at
 from models.relabels import HeadChanged, Relabel
 from models.reps import Team, WideningStep, WorkKind
 from models.sketch import sketches_of
+from models.triage import asks_for_somebody
 from streams import topics
 from streams.carry import Out, Part, Record
 from streams.codec import encode
@@ -112,6 +113,8 @@ class Day:
         self.seen_open: list[Case] = []
         """As the last written group left them: what desks can know."""
         self.seen_answers: list[r.Answer] = []
+        self.passed_over: deque[Any] = deque(maxlen=20)
+        """Posts that opened no case, and that the second reader may have read."""
         self.unfinished: dict[bytes, bytes] = {}
         """Of groups that were written in part: key -> head."""
         self.part = self.opened("me")
@@ -185,6 +188,7 @@ class Day:
             self._resync,
             self._relabel,
             self._relabel,
+            self._read_again,
             self._learned,
             *[self._beat] * 4,
         ]
@@ -226,7 +230,7 @@ class Day:
             category=self.random.choice(["technical", "complaint", "faq"]),
             confidence=Confidence(language=0.99, category=0.95, subject=0.95),
         )
-        return understood(
+        work = understood(
             post=post,
             src=(0, self.number, 1),
             at=self.now,
@@ -235,6 +239,16 @@ class Day:
             labels=said,
             sketch=SKETCHES[post.text],
         )
+        if repeat == name and not asks_for_somebody(work.triage, said):
+            self.passed_over.append(work)
+        return work
+
+    def _read_again(self) -> Any:
+        if not self.passed_over:
+            return self._post()
+        work = self.passed_over.popleft()
+        read = replace(work.labels, answer=True, category="complaint")
+        return r.Reconsidered(self.now, TENANT, replace(work, labels=read, triage="important", again=True))
 
     def _edit(self) -> Any:
         case = self._case(*STATES)

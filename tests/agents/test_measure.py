@@ -89,6 +89,18 @@ def test_a_follow_up_is_a_post_and_no_case(board: Bench) -> None:
     assert (found.posts_1h, found.cases_1h) == (2, 1)
 
 
+def test_a_post_that_is_read_again_is_counted_once_and_moves_to_the_cases(board: Bench) -> None:
+    given = {name: getattr(opened(), name) for name in r.Opened.__struct_fields__}
+    counted = [r.Counted(NOW, src(), "alster", "fennkom", "p", "x", reason="no_answer", received_at=NOW) for _ in "ab"]
+    board.feed(*counted, opened(again=True))
+    found = frame(board)
+    assert (found.posts_1h, found.cases_1h, found.counted_only_1h) == (2, 1, 1)
+
+    board.feed(r.Joined(**{**given, "src": src(), "again": True}))
+    found = frame(board)
+    assert (found.posts_1h, found.cases_1h, found.counted_only_1h) == (2, 1, 0)
+
+
 def test_an_event_sent_again_counts_once(board: Bench) -> None:
     event = opened()
     board.feed(event)

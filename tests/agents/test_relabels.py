@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from agents.dispatch import Dispatch
 from agents.floor import House
@@ -274,3 +275,91 @@ def test_a_promotion_is_passed_on_to_the_boards(floor: Bench) -> None:
     (event,) = told(floor.feed(change), "case-events", Learned)
 
     assert event.change == change
+
+
+# -- a post that was passed over
+
+
+def passed_over(post_id: str = "x:1", uri: str = "x:1", **changes: Any) -> Any:
+    post = a_social_post(id=post_id, conversation_uri=uri, object_uri=f"o:{post_id}")
+    return understood(post_id, post=post, labels=labels(category="other", answer=False), triage="less", **changes)
+
+
+def seen_again(floor: Bench, first: Any) -> Any:
+    read = replace(first, labels=labels(category="complaint", answer=True), triage="important", again=True)
+    return floor.feed(r.Reconsidered(NOW, "alster", replace(read, why=("found by the second reading",))))
+
+
+def test_a_post_that_was_passed_over_opens_a_case_if_the_second_reading_says_so(floor: Bench) -> None:
+    first = passed_over()
+    assert told(floor.feed(first), "case-events", r.Counted)
+    (opened,) = told(seen_again(floor, first), "case-events", r.Opened)
+
+    case = the_case(floor)
+    assert (opened.again, opened.post_id, opened.case_id) == (True, "x:1", case.case_id)
+    assert (case.labels.category, case.triage) == ("complaint", "important")
+    assert "found by the second reading" in case.why
+
+
+def test_what_the_second_reader_says_twice_opens_one_case(floor: Bench) -> None:
+    first = passed_over()
+    floor.feed(first)
+    seen_again(floor, first)
+
+    assert not told(seen_again(floor, first), "case-events", r.Opened | r.Joined)
+    case = the_case(floor)
+    floor.feed(r.Take(NOW, "alster", "sven", "sven-1", "t", "supervisor", (), case.case_id, case.version))
+    floor.feed(r.CloseCase(NOW, "alster", "sven", "sven-1", "c", case.case_id, the_case(floor).version))
+    assert not floor.part.index.open
+    assert not told(seen_again(floor, first), "case-events", r.Opened | r.Joined)
+    assert not floor.part.index.open
+
+
+@pytest.mark.parametrize("action", ["updated", "deleted"])
+def test_a_post_that_has_changed_since_is_left_alone(floor: Bench, action: Any) -> None:
+    first = passed_over()
+    floor.feed(first)
+    floor.feed(replace(first, src=understood().src, action=action))
+
+    assert not told(seen_again(floor, first), "case-events", r.Opened)
+
+
+def test_a_post_that_is_too_old_is_left_alone(floor: Bench) -> None:
+    first = passed_over()
+    old = replace(first, post=replace(first.post, created_at=NOW - 8 * 24 * HOUR))
+    floor.feed(old)
+
+    assert not told(seen_again(floor, old), "case-events", r.Opened)
+
+
+def test_a_brand_that_has_left_buries_it(floor: Bench) -> None:
+    (letter,) = told(seen_again(floor, replace(passed_over(), brand_id="gone")), "dead-letters", r.DeadLetter)
+
+    assert "gone" in letter.reason
+
+
+def test_a_post_that_was_passed_over_joins_the_case_that_its_customer_has_by_now(floor: Bench) -> None:
+    first = passed_over()
+    floor.feed(first)
+    floor.feed(understood("x:2", post=a_social_post(id="x:2", conversation_uri="x:1", object_uri="o:x:2")))
+    (joined,) = told(seen_again(floor, first), "case-events", r.Joined)
+
+    assert joined.again
+    assert [entry.id for entry in the_case(floor).thread] == ["x:2", "x:1"]
+
+
+def test_a_post_that_joined_as_if_it_wanted_nothing_wakes_its_case(floor: Bench) -> None:
+    case = a_case_in_hand(floor)
+    floor.feed(r.Reply(NOW, "alster", "anna", "anna-1", "r1", case.case_id, case.version, "Gern!", close=False))
+    floor.feed(r.Published(NOW, "alster", case.case_id, "r1", "sent", "o:a1"))
+    assert (the_case(floor).state, the_case(floor).awaits_answer) == ("awaiting_customer", False)
+    later = passed_over("x:2", the_case(floor).conversation_uri)
+    assert told(floor.feed(later), "case-events", r.Joined)
+    assert not the_case(floor).awaits_answer
+    outs = seen_again(floor, later)
+
+    assert the_case(floor).awaits_answer
+    assert (the_case(floor).state, the_case(floor).rep_id) == ("offered", "anna")
+    assert not told(outs, "case-events", r.Joined)
+    (event,) = told(outs, "case-events", Relabelled)
+    assert (event.by, event.post_id, event.labels["category"]) == ("deep", "x:2", ("technical", "complaint"))

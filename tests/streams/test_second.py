@@ -8,11 +8,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from models.labels import Classification, Confidence
-from models.records import Tick
+from models.records import Reconsidered, Tick
+from models.relabels import Relabel
 from streams.codec import encode
 from streams.second import SecondReader
 from streams.settings import Settings
-from tests.builders import NOW, labels, understood
+from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
 SURE = Confidence(0.99, 0.95, 0.95, 0.95, 0.95, 0.99, 0.99)
 
@@ -56,6 +57,55 @@ def test_an_open_label_becomes_a_later_one() -> None:
         assert relabel.confidence == {"category": 0.95}
 
     asyncio.run(go())
+
+
+class Wants:
+    """A reader that calls everything a complaint that somebody should answer."""
+
+    def label(self, texts: Sequence[str]) -> list[Classification]:
+        return [replace(labels(category="complaint", answer=True), confidence=SURE) for _ in texts]
+
+
+def reads_again(first: Any, **brand: Any) -> Any:
+    async def go() -> Any:
+        second = SecondReader(Settings(tenants=(a_tenant(**brand),)), Wants(), clock=lambda: NOW / 1000)
+        second.offer([a_record(first)])
+        (said,) = await second.read_next()
+        assert second.counts.registry.get_sample_value("zuruf_deep_reconsidered_total") == isinstance(
+            said, Reconsidered
+        )
+        return said
+
+    return asyncio.run(go())
+
+
+def test_a_post_that_opens_no_case_and_should_goes_on_whole() -> None:
+    first = understood(
+        post=a_social_post(text="seit heute früh geht bei mir das Internet nicht mehr"),
+        labels=labels(category="other", answer=False, unsure=("answer",)),
+        triage="less",
+    )
+    said = reads_again(first)
+
+    assert isinstance(said, Reconsidered)
+    assert said.work.again
+    assert said.work.why == ("found by the second reading",)
+    assert (said.work.labels.answer, said.work.labels.category) == (True, "complaint")
+    assert (said.work.post, said.work.src) == (first.post, first.src)
+    assert said.work.sketch
+
+
+def test_words_of_danger_are_looked_for_again() -> None:
+    first = understood(labels=labels(category="other", answer=False, unsure=("answer",)), triage="less")
+    said = reads_again(replace(first, post=replace(first.post, text="es brennt")))
+
+    assert (said.work.triage, said.work.why[1:]) == ("at_once", ("danger: es brennt",))
+
+
+def test_a_post_that_opens_a_case_anyway_gets_later_labels() -> None:
+    said = reads_again(understood(labels=labels(category="other", answer=True, unsure=("answer",)), triage="less"))
+
+    assert isinstance(said, Relabel)
 
 
 def test_only_new_posts_with_words_are_read() -> None:
