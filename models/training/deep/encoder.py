@@ -1,7 +1,9 @@
 """The encoder in torch, for training only; ``graph.py`` writes the same arithmetic as ONNX."""
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -91,11 +93,29 @@ class Encoder(nn.Module):
         return x
 
 
-def halved(encoder: Encoder) -> Encoder:
-    """Return the encoder with a copy of its layers in bfloat16, three times as fast; all else is shared."""
+def quick(encoder: Encoder) -> Encoder:
+    """Return the encoder with a copy of its layers in ``quick_type``; all else is shared."""
     other = copy.copy(encoder)
-    other._modules = {**encoder._modules, "layers": copy.deepcopy(encoder.layers).to(torch.bfloat16)}
+    other._modules = {**encoder._modules, "layers": copy.deepcopy(encoder.layers).to(quick_type())}
     return other
+
+
+@cache
+def quick_type() -> Any:
+    """Return the type that this processor multiplies faster: bfloat16 by three, if it knows it; else float32, by eight."""
+    return min((torch.bfloat16, torch.float32), key=_seconds)
+
+
+@torch.no_grad()
+def _seconds(dtype: Any) -> float:
+    some, layer = torch.ones(512, 384, dtype=dtype), nn.Linear(384, 1536, dtype=dtype)
+    layer(some)
+    spent = []
+    for _ in range(5):
+        began = time.perf_counter()
+        layer(some)
+        spent.append(time.perf_counter() - began)
+    return min(spent)
 
 
 def _mask(there: Any, dtype: Any) -> Any:

@@ -1,5 +1,5 @@
 """
-Fine-tuning: many heads on one encoder, in bfloat16 with float32 masters, on one thread.
+Fine-tuning: many heads on one encoder, with float32 masters of what may be bfloat16, on one thread.
 
 First all sets but data/triage, then data/triage with some of the others again, so that they are not forgotten.
 Everything is drawn from a seed; with one thread the same machine gives the same weights, unless a deadline ended it.
@@ -19,7 +19,7 @@ from torch.nn import functional
 from models.classifier import HEADS, SWITCHES, width
 from models.training.data import TRIAGE
 from models.training.deep.data import AUXILIARY, Text
-from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled
+from models.training.deep.encoder import HEAD_WIDTH, Encoder, pooled, quick, quick_type
 from models.training.deep.plans import Plan
 from models.training.own import READ, WRITTEN
 
@@ -137,15 +137,15 @@ def computed(encoder: Encoder, rows: Rows, plan: Plan) -> Lower:
 
 def remembered(encoder: Encoder, rows: Rows, allowed: NDArray[np.int64], layers: int) -> Lower:
     """
-    Compute the lowest layers for all allowed rows now and keep what they give, 768 bytes a token.
+    Compute the lowest layers for all allowed rows now and keep what they give, two or four bytes a number.
 
     That pays where the same rows are read in several epochs or by several nets.
     """
     kept: dict[int, Any] = {}
-    half = halved(encoder)
+    fast = quick(encoder)
     for batch in batches(rows, np.unique(allowed), 4096, np.random.default_rng(0)):
         ids, there = padded(rows, batch)
-        for at, x, length in zip(batch, half.lower(ids, there, layers), there.sum(1), strict=True):
+        for at, x, length in zip(batch, fast.lower(ids, there, layers), there.sum(1), strict=True):
             kept[int(at)] = x[:length].clone()
 
     def lower(batch: NDArray[np.int64]) -> tuple[Any, Any]:
@@ -282,12 +282,12 @@ def _epochs(
 
 
 class _Masters:
-    """Float32 copies of what learns; the layers themselves are held in bfloat16, which multiplies twice as fast."""
+    """Float32 copies of what learns; the layers themselves are held in the type that multiplies faster."""
 
     def __init__(self, net: Net, plan: Plan) -> None:
         self.net = net
         self.still = {name: value.clone() for name, value in net.encoder.layers[: plan.frozen].state_dict().items()}
-        net.encoder.layers.to(torch.bfloat16)
+        net.encoder.layers.to(quick_type())
         self.learning = net.encoder.layers[plan.frozen :]
         self.low = list(self.learning.parameters())
         self.high = [parameter.detach().float().clone().requires_grad_() for parameter in self.low]

@@ -65,6 +65,26 @@ FIRST: Final = Plan(
     frozen=4,
     tokens=1536,
 )
+TEACHER: Final = Plan(
+    shares={
+        WRITTEN: 2.0,
+        READ: 1.5,
+        "tweeteval_sentiment": 0.15,
+        "umsab_tweet_sentiment": 0.25,
+        "sb10k": 0.5,
+        "potts": 0.2,
+        "banking77": 0.25,
+        "bitext_customer_service": 0.15,
+        "massive_de": 0.15,
+        "complaints_twitter": 0.6,
+        "tweeteval_emotion": 0.3,
+    },
+    epochs=1.0,
+    rate=1.2e-4,
+    frozen=6,
+    tokens=1536,
+)
+"""A net that only teaches the fast tier what our rubric is: half an hour where the first stage takes two."""
 AGAIN: Final = {
     "tweeteval_sentiment": 3_000,
     "umsab_tweet_sentiment": 2_000,

@@ -17,9 +17,9 @@ from models.training.data import FOLDS, TRIAGE, Example
 from models.training.deep import card, graph, heads, vocabulary
 from models.training.deep.base import Base, read_base
 from models.training.deep.data import Text, read
-from models.training.deep.encoder import HEAD_WIDTH, Encoder, halved, pooled, reaches
+from models.training.deep.encoder import HEAD_WIDTH, Encoder, pooled, quick, reaches
 from models.training.deep.learn import OURS, Lower, Net, Rows, batches, learn, net_of, padded, remembered, rows_of
-from models.training.deep.plans import AGAIN, ANCHORS, FIRST, SECOND
+from models.training.deep.plans import AGAIN, ANCHORS, FIRST, SECOND, TEACHER
 from models.training.evaluate import MEASURING, Scores, measured
 
 Ids = NDArray[np.int64]
@@ -29,6 +29,7 @@ SEED: Final = 20_170_901
 PIECES_MAX: Final = 120_000
 """Cuts these sets' texts as the whole vocabulary does; has 98% of the pieces of newspaper sentences that it did not see."""
 POSITIONS: Final = 128
+SOFT_NAME: Final = "soft.npz"
 SECOND_SHARE: Final = 0.58
 """
 Of the second stage's weights in those that ship, the rest are the first's: what one net forgets of tweets while it learns
@@ -76,13 +77,35 @@ def run(
     net = first(material, work, progress, deadline_s)
     lower = remembered(net.encoder, material.rows, second_rows(material), SECOND.frozen)
     crossed = cross_validated(material, net, lower, folds, work, progress)
-    teach(data, material, net, work / "soft.npz", progress)
+    teach(data, material, net, work / SOFT_NAME, progress)
     last = mixed(net, second(material, net, lower, -1, work, progress))
     return write(material, last, crossed, out, progress)
 
 
-def prepare(data: Path, wheel: Path, work: Path, progress: Progress) -> Material:
-    """Read the base and the sets, prune the vocabulary, compute the vectors that stay."""
+def teacher_only(data: Path, wheel: Path, work: Path, progress: Progress, deadline_s: float = float("inf")) -> None:
+    """
+    Train a net that teaches the fast tier and is thrown away: a smaller first stage, mostly of our own posts.
+
+    For who wants the fast tier anew and has no day for the deep one. What it says goes to soft.npz in ``work``.
+
+    Args:
+        deadline_s: Of its training.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    material = prepare(data, wheel, None, progress)
+    net = net_of(Encoder(material.base, material.kept), material.rows)
+    others = np.array([at for at in trained_rows(material.texts) if material.rows.sets[at] != TRIAGE])
+    learn(net, material.rows, others, replace(TEACHER, deadline_s=deadline_s), progress)
+    teach(data, material, net, work / SOFT_NAME, progress)
+
+
+def prepare(data: Path, wheel: Path, work: Path | None, progress: Progress) -> Material:
+    """
+    Read the base and the sets, prune the vocabulary, compute the vectors that stay.
+
+    Args:
+        work: Where these are kept; None for a net whose vectors nobody needs.
+    """
     import sentencepiece
 
     base, texts = read_base(wheel), read(data)
@@ -92,6 +115,8 @@ def prepare(data: Path, wheel: Path, work: Path, progress: Progress) -> Material
     processor = sentencepiece.SentencePieceProcessor(model_proto=pieces)
     rows = rows_of(texts, processor.encode([text.text for text in texts]))
     progress(f"{len(texts)} texts, {len(kept)} pieces")
+    if work is None:
+        return Material(base, kept, pieces, texts, rows, np.zeros(384, np.float32))
     path = work / "anchors.npz"
     if not path.exists():
         _anchor(Encoder(base, kept), rows, processor.encode("query:"), path)
@@ -129,13 +154,13 @@ def _picked(rows: Rows, allowed: Ids, counts: Mapping[str, int], rng: np.random.
 @torch.no_grad()
 def features(encoder: Encoder, rows: Rows, chosen: Ids) -> NDArray[np.float32]:
     """Return what heads read of the chosen rows, in their order. Shape (n, HEAD_WIDTH)."""
-    half = halved(encoder)
+    fast = quick(encoder)
     out = np.zeros((len(chosen), HEAD_WIDTH), np.float32)
     place = np.zeros(len(rows.ids), np.int64)
     place[chosen] = np.arange(len(chosen))
     for batch in batches(rows, chosen, 4096, np.random.default_rng(0)):
         ids, there = padded(rows, batch)
-        out[place[batch]] = pooled(half(ids, there), there)[0].numpy()
+        out[place[batch]] = pooled(fast(ids, there), there)[0].numpy()
     return out
 
 
