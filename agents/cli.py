@@ -199,7 +199,7 @@ def _add_classifier(commands: Any) -> None:
     train.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the artifact goes")
     train.add_argument("--with-nc", action="store_true", help="learn from non-commercial sets too; not to be shipped")
     train.add_argument(
-        "--soft", type=Path, metavar="FILE", help="soft.npz of the deep tier's training; left out: do without"
+        "--soft", type=Path, metavar="FILE", help="soft.npz of the deep tier's training; left out: the one that ships"
     )
     evaluate = _add(commands, "evaluate", _evaluate, "measure a classifier on texts that it was not trained on")
     evaluate.add_argument("--artifact", type=Path, metavar="FOLDER", help="left out: the one that ships")

@@ -50,9 +50,10 @@ class Bar:
 def train(data: Path, out: Path, *, with_nc: bool, soft: Path | None = None) -> int:
     """Train the fast classifier, write it with its cards and a report; return the exit status."""
     from models.training import train as run
+    from models.training.soft import SHIPPED
 
     bar = Bar(len(HEADS) + 6)
-    run(data, out, bar.step, with_nc=with_nc, soft=soft)
+    run(data, out, bar.step, with_nc=with_nc, soft=soft or SHIPPED)
     _report(data, out, "fast", out / REPORT, bar)
     return 0
 

@@ -11,6 +11,7 @@ import msgspec
 from models.classifier import CARD_NAME, GRAPH_NAME, HEADS, Card
 from models.deep import DeepCard
 from models.training.data import TRIAGE, Example, is_bound
+from models.training.own import READ, WRITTEN
 from models.training.soft import POOL
 
 NAME: Final = "Zuruf fast classifier"
@@ -90,7 +91,7 @@ pairs of words (2^{card.bits - 1}), from code points to calibrated logits in one
 
 It reads the letters of a text and nothing else: no history, no picture, no author. It was made for German and English
 posts to brands. Sentiment was also learnt from tweets in French, Spanish, Italian, Portuguese, Arabic and Hindi (of
-Hindi in Latin letters it knows nothing: chance), category to answer from 400 posts in seven others. Toxicity
+Hindi in Latin letters it knows nothing: chance), category to answer from 1,400 posts in seven others. Toxicity
 was learnt in German and English only: on the HateCheck sets of other languages it is chance, in German hardly better,
 and it misses hate that uses no rude word. Irony passes it by. Of the real German
 posts most were news and chatter, few called for an answer.
@@ -98,9 +99,10 @@ posts most were news and chatter, few called for an answer.
 
 
 LIFTED: Final = f"""
-What a deep encoder (multilingual-e5-small, MIT) says of posts without labels was taught to the n-grams and folded into
-the table, see `models/training/lift.py`; it was worth four points of macro-F1 on category and three on subject. The posts
-come from {", ".join(name for name, _, _ in POOL)}.
+What a deep net says of posts was taught to the n-grams and folded into the table, see `models/training/lift.py`; it was worth
+about three points of macro-F1 on category. The net is multilingual-e5-small (MIT), trained on posts of our own and on
+tweets; it has seen no post of data/triage. It was asked about our own posts and about some of
+{", ".join(name for name, _, _ in POOL)}.
 None of these sets is under a licence that forbids commercial use; several state none."""
 
 # Measured once, with and without: sentiment alone learns from these sets.
@@ -114,7 +116,10 @@ def _licences(card: Card) -> str:
     rows = "\n".join(f"| {s['set']} | {s['texts']} | {s['heads']} | {s['licence']} |" for s in card.sources)
     bound = [source for source in card.sources if is_bound(source["licence"])]
     ours = sum(int(source["texts"]) for source in bound if source["set"] == TRIAGE)
-    note = f"""The texts of {ours} posts of data/triage are under a licence that forbids commercial use; their labels are
+    note = f"""`{WRITTEN}` are posts written for the project, `{READ}` posts of open sets that were labelled for it; both lie in
+`models/training/posts`, of the latter only labels and digests.
+
+The texts of {ours} posts of data/triage are under a licence that forbids commercial use; their labels are
 our own, and no text is shipped. Other sets under such a licence are only measured with; `--with-nc` trains on them too.
 {NC_COST}
 """

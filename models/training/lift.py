@@ -1,7 +1,7 @@
 """
 What a deep net knows, taught to the n-grams.
 
-From about seventy thousand posts a linear map is learnt from n-grams to what the net says of them: its margins for each value,
+From about ninety thousand posts a linear map is learnt from n-grams to what the net says of them: its margins for each value,
 and the first directions of its vectors. What the map gives is a sum over n-grams, so a head that reads it beside the n-grams is
 itself one: all of it folds into the one table, and costs nothing where posts are read. The net has seen no post of data/triage,
 so cross-validation stays honest.
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Floats32 = NDArray[np.float32]
 
-DIRECTIONS: Final = 48
-"""Of the net's 768, by their variance: worth three tenths of a point beside the margins; 96 were no better."""
-
 SCALE: Final = 0.03
 """Standard deviation of each direction, beside n-grams of length 1."""
 
@@ -40,7 +37,7 @@ class Lift(Struct, frozen=True):
     """A map from n-grams to what the net says."""
 
     map: Floats32
-    """Shape (buckets, DIRECTIONS + columns of ``HEADS_TAUGHT``)."""
+    """Shape (buckets, ``soft.DIRECTIONS`` + columns of ``HEADS_TAUGHT``)."""
 
     def features(self, features: "csr_matrix") -> "csr_matrix":
         """Return the features with what the map makes of them beside them."""
@@ -68,21 +65,14 @@ def learn(
         progress: Is told what was learnt, in a line.
     """
     vectors, margins = soft.of(texts)
-    wanted = np.concatenate([_directions(vectors), _evened(margins)], axis=1)
+    wanted = np.concatenate([_evened(vectors), _evened(margins)], axis=1)
     found = _solve(features.astype(np.float32), wanted)
     left = float(np.square(features @ found - wanted).mean())
     progress(f"deep net: {len(texts)} posts, {1 - left:.2f} of the variance of what it says of them")
     spread = np.asarray(posts @ found).std(axis=0)
     scale = np.full(found.shape[1], SCALE_MARGINS)
-    scale[:DIRECTIONS] = SCALE
+    scale[: vectors.shape[1]] = SCALE
     return Lift(np.asarray(found * (scale / (spread + 1e-9)), np.float32))
-
-
-def _directions(vectors: Floats32) -> Floats32:
-    """Return the first principal components, each of variance 1. Shape (n, DIRECTIONS)."""
-    centred = vectors - vectors.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred[::3], full_matrices=False)
-    return _evened(centred @ axes[:DIRECTIONS].T)
 
 
 def _evened(columns: Floats32) -> Floats32:

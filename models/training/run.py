@@ -44,6 +44,10 @@ TARGETS: Final = {
 WRITTEN_WEIGHT: Final = 0.5
 
 
+TAUGHT_MIN: Final = 100
+"""Texts of which a deep net has said something; from fewer there is nothing to learn."""
+
+
 class FittedHead(Struct, frozen=True):
     """A head, calibrated, and how it did on texts that it was not fitted on."""
 
@@ -80,9 +84,12 @@ def run(
 
 def _lift(
     data: Path, soft: Path, features: "csr_matrix", examples: Sequence[Example], idf: Floats, progress: Progress
-) -> Lift:
+) -> Lift | None:
     said = read(soft)
     texts = [text for text in map(normalise, pool(data, examples)) if mark(text) in said.place]
+    if len(texts) < TAUGHT_MIN:
+        progress(f"deep net: {len(texts)} of its texts are in {data}; doing without")
+        return None
     posts = features[[at for at, example in enumerate(examples) if example.source == TRIAGE]]
     return learn(weigh(counts(texts, bits_of(len(idf))), idf).tocsr(), texts, said, posts, progress)
 
