@@ -797,6 +797,7 @@ async def test_desks_stay_while_the_broker_is_away_and_go_on_when_it_is_back(tmp
     try:
         async with a_house(broker.bootstrap, limits) as house:
             ws, connection = await house.a_live_desk()
+            await house.work(1, Resync)  # Before that its hello is not done, and ends without a broker.
             await asyncio.to_thread(broker.kill_node, 1)
             await ws.send(json.dumps({"type": "presence", "id": "1", "state": "away"}))
             refused = await receive(ws, 15)
