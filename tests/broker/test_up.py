@@ -134,11 +134,13 @@ def test_everything_answers_and_ends_in_order(start: Callable[..., Up]) -> None:
 
     assert set(up.pids) == {"worker-1", "worker-2", "gateway", "connect", "broker"}
     for page in ("/", "/desk", "/board", "/readyz", "/metrics"):
-        assert answers(up.facts["gateway"] + page), page
+        wait_for(lambda page=page: answers(up.facts["gateway"] + page), 20, page)  # type: ignore[misc]
     for page in ("/", "/chat", "/static/chat/chat.js", "/readyz", "/metrics"):
-        assert answers(up.facts["connect"] + page), page
+        wait_for(lambda page=page: answers(up.facts["connect"] + page), 20, page)  # type: ignore[misc]
     for address in up.facts["health"]:
-        assert answers(address + "/readyz")
+        # The second worker's coming takes partitions from the first, which says so meanwhile.
+        ready = address + "/readyz"
+        wait_for(lambda ready=ready: answers(ready), 20, ready)  # type: ignore[misc]
         assert answers(address + "/metrics")
     with urllib.request.urlopen(up.facts["gateway"] + "/") as page_:
         assert f"{up.facts['connect']}/chat" in page_.read().decode()
