@@ -1,8 +1,11 @@
 """What every act on a case writes and tells: the event of its move, and frames to those whom it concerns."""
 
+from collections.abc import Mapping
+
 from agents.dispatch.turn import Turn
 from models.cases import Case
 from models.records import Move, Moved
+from models.relabels import By, Change, Relabelled
 from models.wire import Erased, Info, InfoKind
 
 
@@ -21,6 +24,28 @@ def moved(turn: Turn, case: Case, what: Move, by: str = "", to: str = "", note: 
             to=to,
             note=note,
             state=case.state,
+        ),
+    )
+
+
+def relabelled(
+    turn: Turn, case: Case, by: By, labels: Mapping[str, Change], rep_id: str = "", post_id: str = ""
+) -> None:
+    """Write that labels of a case were set anew; ``case`` is as it now is."""
+    turn.event(
+        case.tenant,
+        Relabelled(
+            at=turn.now,
+            src=turn.src(),
+            tenant=case.tenant,
+            brand_id=case.brand_id,
+            case_id=case.case_id,
+            by=by,
+            labels=dict(labels),
+            triage=case.triage,
+            due_at=case.due_at,
+            rep_id=rep_id,
+            post_id=post_id,
         ),
     )
 

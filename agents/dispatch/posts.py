@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from agents.dispatch.bots import greeted, spoke
 from agents.dispatch.commands import end, take_up
 from agents.dispatch.incidents import left_if_grave, placed, resample
-from agents.dispatch.moves import erase, inform, moved
+from agents.dispatch.moves import erase, inform, moved, relabelled
 from agents.dispatch.offers import match, offer, show
 from agents.dispatch.people import met
 from agents.dispatch.turn import DAY_MS, HOUR_MS, Turn
@@ -19,16 +19,14 @@ from models.errors import BadEvent
 from models.incidents import is_due
 from models.labels import at_least
 from models.records import Counted, Dropped, Joined, Opened, Reconsidered, Understood
-from models.relabels import NAMES, STAYS, Relabelled, carried, changes, value_of
+from models.relabels import NAMES, STAYS, carried, changes, value_of
 from models.triage import asks_for_somebody, final_triage
 from models.wire import Message
 
 
 def understood(turn: Turn, work: Understood) -> None:
     """A post opens a case, joins one, or is counted."""
-    rules = turn.rules.house.brands.get((work.tenant, work.brand_id))
-    if rules is None:
-        raise BadEvent(f"brand {work.brand_id!r} of tenant {work.tenant!r} is not configured (any more)")
+    rules = _rules_of(turn, work)
     if work.post.received_at > turn.now:
         work = _not_from_the_future(turn, work)
     if work.action != "created":
@@ -52,6 +50,13 @@ def understood(turn: Turn, work: Understood) -> None:
             _begin(turn, work, rules)
 
 
+def _rules_of(turn: Turn, work: Understood) -> BrandRules:
+    rules = turn.rules.house.brands.get((work.tenant, work.brand_id))
+    if rules is None:
+        raise BadEvent(f"brand {work.brand_id!r} of tenant {work.tenant!r} is not configured (any more)")
+    return rules
+
+
 def _is_old(turn: Turn, work: Understood, rules: BrandRules) -> bool:
     return work.post.created_at < turn.now - rules.brand.horizon_days * DAY_MS
 
@@ -59,9 +64,7 @@ def _is_old(turn: Turn, work: Understood, rules: BrandRules) -> bool:
 def reconsidered(turn: Turn, again: Reconsidered) -> None:
     """The second reader says that a post is worth somebody's while that the first one passed over."""
     work = again.work
-    rules = turn.rules.house.brands.get((work.tenant, work.brand_id))
-    if rules is None:
-        raise BadEvent(f"brand {work.brand_id!r} of tenant {work.tenant!r} is not configured (any more)")
+    rules = _rules_of(turn, work)
     post = work.post
     if turn.floor.was_changed(work.tenant, post.object_uri) or _is_old(turn, work, rules):
         return
@@ -82,21 +85,8 @@ def _wake(turn: Turn, work: Understood, rules: BrandRules, case: Case) -> None:
     changed = _awaiting(turn, work, rules, before, replace(case, version=case.version + 1))
     turn.floor.save(case, changed)
     show(turn, changed)
-    turn.event(
-        case.tenant,
-        Relabelled(
-            at=turn.now,
-            src=turn.src(),
-            tenant=case.tenant,
-            brand_id=case.brand_id,
-            case_id=case.case_id,
-            by="deep",
-            labels=changes(case.labels, {name: value_of(changed.labels, name) for name in NAMES}),
-            triage=changed.triage,
-            due_at=changed.due_at,
-            post_id=work.post.id,
-        ),
-    )
+    told = changes(case.labels, {name: value_of(changed.labels, name) for name in NAMES})
+    relabelled(turn, changed, "deep", told, post_id=work.post.id)
     match(turn, case.tenant)
 
 

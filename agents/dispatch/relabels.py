@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from agents.dispatch import moves
 from agents.dispatch.offers import match, show
 from agents.dispatch.orders import for_case
 from agents.dispatch.posts import unanswered
@@ -18,7 +19,6 @@ from models.relabels import (
     HeadChanged,
     Learned,
     Relabel,
-    Relabelled,
     changes,
     confidence_of,
     fault_of,
@@ -118,22 +118,7 @@ def _set(turn: Turn, work: Relabel, case: Case, changed: Case, values: Mapping[s
         changed = replace(changed, version=case.version + 1)
     turn.floor.save(case, changed)
     show(turn, changed)
-    turn.event(
-        case.tenant,
-        Relabelled(
-            at=turn.now,
-            src=turn.src(),
-            tenant=case.tenant,
-            brand_id=case.brand_id,
-            case_id=case.case_id,
-            by=work.by,
-            labels=told,
-            triage=changed.triage,
-            due_at=changed.due_at,
-            rep_id=work.rep_id,
-            post_id=work.post_id,
-        ),
-    )
+    moves.relabelled(turn, changed, work.by, told, work.rep_id, work.post_id)
 
 
 def _last_post(case: Case) -> Entry | None:
