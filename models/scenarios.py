@@ -320,5 +320,5 @@ def _number(key: str, text: str, now: float, low: float, high: float) -> float:
     found = now * given if sign == "*" else now + given if sign == "+" else now - given if sign == "-" else given
     if not low <= found <= high:
         unit = f" {UNITS[key]}" if key in UNITS else ""
-        raise ValueError(f"{key}={text}: gives {found:g}; wanted {low:g} to {high:g}{unit}, as +N, -N, *N or N")
+        raise ValueError(f"{key}={text}: gives {found:g}; wanted {low:.12g} to {high:.12g}{unit}, as +N, -N, *N or N")
     return found

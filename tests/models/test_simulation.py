@@ -117,7 +117,7 @@ def test_copies_of_reps_are_there_when_their_models_are() -> None:
         ("reps", "is no change"),
         ("chairs=+3", "is no change"),
         ("reps=three", "wanted 1 to 5000"),
-        ("load=0.5", "requests a day, as +N"),
+        ("load=0.5", "gives 0.5; wanted 1 to 4000000 requests a day"),
         ("every=1", "wanted 2 to 100"),
         ("cost.urgent=9", "a higher level costs more"),
     ],
