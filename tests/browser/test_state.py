@@ -191,15 +191,17 @@ def test_the_order_of_dispatch_is_told_in_a_sentence(run: Run) -> None:
 def test_other_reasons_have_words_and_what_is_unknown_stays(run: Run) -> None:
     from models.brands import PeopleRules
     from models.people import raised
+    from models.second import SECOND_READING
 
     [repeated] = raised("less", 2, PeopleRules(), wants_answer=True)[1]
-    reasons = ["category: complaint", repeated, "ada: urgent, VIP", "ada: less", "something: new", "plain"]
+    reasons = ["category: complaint", repeated, "ada: urgent, VIP", "ada: less", "something: new", "plain", SECOND_READING]
 
     words = run(f"{reasons}.map((one) => why.why(one, (id) => ({{ada: 'Ada L.'}})[id] ?? id))")
 
     assert words[0] == "Kind: complaint"
     assert words[1].startswith("Contact no. 3 within ")
-    assert words[2:] == ["Ada L. set it to urgent: VIP", "Ada L. set it to less", "something: new", "plain"]
+    assert words[2:6] == ["Ada L. set it to urgent: VIP", "Ada L. set it to less", "something: new", "plain"]
+    assert words[6] == "Only a second reading saw that it asks for somebody"
 
 
 # -- labels and targets -----------------------------------------------------------------------------------------------
