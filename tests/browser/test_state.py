@@ -194,7 +194,15 @@ def test_other_reasons_have_words_and_what_is_unknown_stays(run: Run) -> None:
     from models.second import SECOND_READING
 
     [repeated] = raised("less", 2, PeopleRules(), wants_answer=True)[1]
-    reasons = ["category: complaint", repeated, "ada: urgent, VIP", "ada: less", "something: new", "plain", SECOND_READING]
+    reasons = [
+        "category: complaint",
+        repeated,
+        "ada: urgent, VIP",
+        "ada: less",
+        "something: new",
+        "plain",
+        SECOND_READING,
+    ]
 
     words = run(f"{reasons}.map((one) => why.why(one, (id) => ({{ada: 'Ada L.'}})[id] ?? id))")
 
