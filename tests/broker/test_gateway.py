@@ -796,8 +796,11 @@ async def test_desks_stay_while_the_broker_is_away_and_go_on_when_it_is_back(tmp
     limits = replace(QUICK, lease_s=1.0)
     try:
         async with a_house(broker.bootstrap, limits) as house:
-            ws, connection = await house.a_live_desk()
+            ws, welcome = await house.desk()
+            connection = welcome["connection"]
             await house.work(1, Resync)  # Before that its hello is not done, and ends without a broker.
+            await house.tell_snapshot(7, to=connection)
+            assert (await receive(ws))["type"] == "snapshot"
             await asyncio.to_thread(broker.kill_node, 1)
             await ws.send(json.dumps({"type": "presence", "id": "1", "state": "away"}))
             refused = await receive(ws, 15)
