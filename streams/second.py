@@ -41,6 +41,8 @@ EACH_S: Final = 0.008
 FETCH_MAX: Final = 2_000
 NICENESS: Final = 10
 """Behind the stream, where they share a core."""
+READING_NICENESS: Final = 19
+"""Of the thread that reads: a hundredth of a busy core. It must get that: it holds the interpreter at times."""
 
 # Only records that begin so are decoded: most of ``work`` are ticks and commands.
 _UNDERSTOOD: Final = b'{"type":"understood"'
@@ -102,7 +104,7 @@ class SecondReader:
         }
         self._more = asyncio.Event()
         # One thread: the session has one, and lets go of the interpreter while it computes.
-        self._pool = ThreadPoolExecutor(1, "zuruf-deep")
+        self._pool = ThreadPoolExecutor(1, "zuruf-deep", initializer=_stand_back, initargs=(READING_NICENESS,))
 
     def offer(self, records: Sequence[Any]) -> None:
         """Pick from a fetch of ``work`` what is worth a second reading."""
@@ -190,7 +192,7 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
         ready: Told once, when posts are read.
         stop: Ends it.
     """
-    _stand_back()
+    _stand_back(NICENESS)
     second = SecondReader(settings, reader)
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(
@@ -224,9 +226,10 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
         await runner.cleanup()
 
 
-def _stand_back() -> None:
+def _stand_back(niceness: int) -> None:
+    """Let others go before this thread; on systems where niceness is the process's, before all of it."""
     try:
-        os.nice(NICENESS)
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
     except (AttributeError, OSError):  # Not every system has it, and none must fail for it.
         _log.debug("this system knows no niceness")
 

@@ -1,17 +1,20 @@
 """The second reader without a broker: what it picks, what it passes over, what it writes."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from models.labels import Classification, Confidence
 from models.records import Reconsidered, Tick
 from models.relabels import Relabel
 from streams.codec import encode
-from streams.second import SecondReader
+from streams.second import READING_NICENESS, SecondReader
 from streams.settings import Settings
 from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
@@ -23,9 +26,11 @@ class Says:
 
     def __init__(self) -> None:
         self.given: list[list[str]] = []
+        self.niceness: int | None = None
 
     def label(self, texts: Sequence[str]) -> list[Classification]:
         self.given.append(list(texts))
+        self.niceness = os.getpriority(os.PRIO_PROCESS, 0)
         return [replace(labels(category="complaint"), confidence=SURE) for _ in texts]
 
 
@@ -44,6 +49,18 @@ def unsure(post_id: str = "x:1", **changes: Any) -> Any:
 
 def skipped(second: SecondReader, reason: str) -> float:
     return second.counts.registry.get_sample_value("zuruf_deep_skipped_total", {"reason": reason}) or 0.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no niceness of its own here")
+def test_reading_lets_all_others_go_before_it() -> None:
+    async def go() -> None:
+        second, says = a_reader()
+        second.offer([a_record(unsure())])
+        await second.read_next()
+
+        assert says.niceness == READING_NICENESS > os.getpriority(os.PRIO_PROCESS, 0)
+
+    asyncio.run(go())
 
 
 def test_an_open_label_becomes_a_later_one() -> None:
