@@ -57,7 +57,7 @@ class Card(Struct, frozen=True):
     input: str
     output: str
     bits: int
-    """The table has 2 ** bits buckets."""
+    """The table has 2 ** bits buckets for n-grams of characters, and half as many for words."""
     heads: dict[str, tuple[str, ...]]
     thresholds: dict[str, float]
     """Of each head, 0..1: below it a label is unsure."""

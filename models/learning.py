@@ -30,7 +30,7 @@ Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 BITS: Final = 17
-"""Buckets of the tenant's own weights, as many as the shipped table has."""
+"""Buckets of the tenant's own weights; of so few texts no more are filled."""
 SHIFT_MIN: Final = 100
 """Trusted corrections of a head before anything is tried: below it a fifth is too few to judge by."""
 OWN_MIN: Final = 100

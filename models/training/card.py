@@ -81,8 +81,8 @@ def _page(card: Card) -> str:
 def _head(card: Card) -> str:
     return f"""# {card.name}
 
-Labels a post's text. One linear head a label over hashed character 1-5-grams (2^{card.bits} buckets) and hashed words and
-pairs of words (2^{card.bits - 1}), from code points to calibrated logits in one ONNX graph of
+Labels a post's text. One linear head a label over hashed character 1-5-grams within words (2^{card.bits} buckets) and
+hashed words and pairs of words (2^{card.bits - 1}), from code points to calibrated logits in one ONNX graph of
 {card.size_bytes / 1e6:.1f} MB; the table is fp16, sums are fp32. Made by `zuruf train`. {LIFTED if card.lifted else ""}
 
 - SHA-256 `{card.sha256}`

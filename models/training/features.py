@@ -1,8 +1,8 @@
 """
 Texts -> buckets: the arithmetic of the graph, in numpy.
 
-A text is read as its character 1-5-grams and its words and pairs of words, each hashed to a bucket; a head is a weight
-per bucket. ``graph.py`` does the same with the operators of ONNX; a test holds the two together. Words have buckets of
+A text is read as its character 1-5-grams within words and its words and pairs of words, each hashed to a bucket; a head is a
+weight per bucket. ``graph.py`` does the same with the operators of ONNX; a test holds the two together. Words have buckets of
 their own, behind those of the characters, and weigh twice as much: as heavy as characters they are lost among them.
 """
 
@@ -33,6 +33,8 @@ STEP: Final = 1_103_515_245
 DF_MIN: Final = 2
 """Buckets that one text alone fills weigh nothing: what is learnt of them is learnt by heart."""
 
+
+SPACE: Final = 0x20
 
 WORD_STEP: Final = 6
 PAIR_STEP: Final = 7
@@ -66,7 +68,9 @@ def step(order: int) -> int:
 
 def hashes(cp: NDArray[np.int32]) -> list[Ints]:
     """
-    Return the hashes of the n-grams of each order, 0 where one would reach into the padding.
+    Return the hashes of the n-grams of each order, 0 where one would reach into the padding or over a space.
+
+    A space may begin or end one; what stands on both sides of it is told by pairs of words, and better.
 
     Args:
         cp: Shape (n, length), padded with 0.
@@ -76,11 +80,13 @@ def hashes(cp: NDArray[np.int32]) -> list[Ints]:
     """
     wide = cp.astype(np.int64)
     there = (wide != 0).astype(np.int64)
-    rolling = wide * step(1) & HASH_MASK
+    letter = (wide != SPACE).astype(np.int64)
+    rolling, within = wide * step(1) & HASH_MASK, np.ones_like(wide)
     out = [rolling * there]
     for k in ORDERS[1:]:
         rolling = (rolling[:, :-1] * CHAIN + wide[:, k - 1 :] * step(k)) & HASH_MASK
-        out.append(rolling * there[:, k - 1 :])
+        within = within[:, :-1] * letter[:, k - 2 : -1] if k > 2 else within[:, :-1]
+        out.append(rolling * within * there[:, k - 1 :])
     return out
 
 

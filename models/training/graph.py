@@ -15,6 +15,7 @@ from models.training.features import (
     NORM_FLOOR,
     ORDERS,
     PAIR_STEP,
+    SPACE,
     WORD_STEP,
     bits_of,
     step,
@@ -107,7 +108,8 @@ def _buckets(writer: _Writer, bits: int) -> list[str]:
     mask = writer.constant(HASH_MASK, np.int64)
     wide = writer.op("Cast", "cp", to=Types.INT64, output="wide")
     there = _is_there(writer, "cp")
-    rolling = ""
+    letter = _is_there(writer, writer.op("Sub", "cp", writer.constant(SPACE, np.int32)))
+    rolling = within = ""
     out = []
     for k in ORDERS:
         mixed = writer.op("Mul", writer.columns(wide, k - 1, END), writer.constant(step(k), np.int64))
@@ -116,6 +118,10 @@ def _buckets(writer: _Writer, bits: int) -> list[str]:
             mixed = writer.op("Add", chained, mixed)
         rolling = writer.op("BitwiseAnd", mixed, mask)
         kept = writer.op("Mul", rolling, writer.columns(there, k - 1, END))
+        if k > 2:
+            inner = writer.columns(letter, k - 2, -1)
+            within = writer.op("Mul", writer.columns(within, 0, -1), inner) if within else inner
+            kept = writer.op("Mul", kept, within)
         out.append(writer.op("Cast", _top(writer, kept, bits), to=Types.INT32))
     return out
 

@@ -16,6 +16,7 @@ from models.training.data import FOLDS, TRIAGE, Example
 from models.training.evaluate import grouped, score
 from models.training.features import counts, idf_of, weigh
 from models.training.fit import fit, label_ids
+from models.training.run import BITS
 
 Ids = NDArray[np.int64]
 
@@ -27,7 +28,6 @@ MISTAKES_MAX: Final = 12
 
 CROSSED: Final = ("category", "subject", "triage", "answer")
 """Heads that data/triage alone labels."""
-CROSSED_BITS: Final = 17
 
 MEASURES: Final = {
     "texts": "texts",
@@ -85,7 +85,7 @@ def crossed_again(examples: Sequence[Example]) -> list[Group]:
     data/triage alone, which is quick and within a point or two of the card's figures: for the plots.
     """
     posts = [example for example in examples if example.source == TRIAGE]
-    counted = counts([example.text for example in posts], CROSSED_BITS)
+    counted = counts([example.text for example in posts], BITS)
     features = weigh(counted, idf_of(counted)).tocsr()
     folds = np.array([example.fold for example in posts])
     out: list[Group] = []

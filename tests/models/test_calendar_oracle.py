@@ -291,6 +291,8 @@ def test_a_due_time_is_the_first_instant_by_which_its_wait_has_passed(
     """To the millisecond: just before it, less was open; it lies within an opening, or on its end."""
     rules, begin = drawn
     hours, since = open_hours(rules), begin - DAY + later
+    a_week = sum(shift.end_min - shift.start_min for shift in rules.week) * MINUTE
+    wait = min(wait, 1_000 * a_week)  # Hours of a minute a week would reach beyond the twenty years that are kept.
 
     due = hours.due_at(since, wait)
 

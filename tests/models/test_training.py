@@ -13,7 +13,7 @@ from models.training import need_extra, train
 from models.training.calibrate import calibrate, calibration_error, probabilities, threshold
 from models.training.data import TRIAGE, Example, is_bound, key, load, near_keys, read_triage
 from models.training.evaluate import evaluate, macro_f1, macro_recall
-from models.training.features import WORD_WEIGHT, bucket_ids, counts, idf_of, size, weigh, word_hashes
+from models.training.features import WORD_WEIGHT, bucket_ids, counts, hashes, idf_of, size, weigh, word_hashes
 from models.training.run import run
 from tests.models.small import BITS, a_post, write_data
 
@@ -181,6 +181,11 @@ def test_padding_adds_no_bucket() -> None:
 def test_a_text_counts_each_of_its_ngrams() -> None:
     # " ab " has 4 + 3 + 2 + 1 n-grams of one to four characters and none of five, and one word.
     assert counts(["ab", ""], 20).sum(axis=1).tolist() == [[11.0], [3.0]]
+
+
+def test_an_ngram_may_begin_or_end_with_a_space_and_reaches_over_none() -> None:
+    # " a bc ": six of one character, five of two; of three " a ", " bc" and "bc ", of four " bc ".
+    assert [int((order > 0).sum()) for order in hashes(code_points(["a bc"]))] == [6, 5, 3, 1, 0]
 
 
 def test_a_word_is_the_same_wherever_it_stands_and_its_letters_in_another_order_are_not() -> None:
