@@ -426,28 +426,31 @@ def kappa(found: Ids, labels: Ids) -> float:
     return (agreed - by_chance) / (1 - by_chance)
 
 
-def blocks_of(reps: Sequence[str]) -> list[Ids]:
+def blocks_of(reps: Sequence[str]) -> list[list[Ids]]:
     """
-    Return the corrections, oldest first, in blocks of about ``BLOCK`` of one rep each.
+    Return the corrections of each rep, oldest first, in blocks of about ``BLOCK``.
 
-    A rep's last block is half as large to half as large again; reps with too few for one share blocks by time.
+    A block is half as large to half as large again; reps with too few for one share blocks by time.
     """
     by_rep: dict[str, list[int]] = {}
     for place, rep in enumerate(reps):
         by_rep.setdefault(rep, []).append(place)
     few = sorted(place for places in by_rep.values() if len(places) < BLOCK // 2 for place in places)
     groups = [places for places in by_rep.values() if len(places) >= BLOCK // 2] + ([few] if few else [])
-    blocks: list[Ids] = []
+    blocks: list[list[Ids]] = []
     for places in groups:
         count = max(1, round(len(places) / BLOCK))
         cuts = [len(places) * number // count for number in range(count + 1)]
-        blocks += [np.array(places[start:end], np.int64) for start, end in pairwise(cuts)]
+        blocks.append([np.array(places[start:end], np.int64) for start, end in pairwise(cuts)])
     return blocks
 
 
 def trusted(labels: Ids, reps: Sequence[str], references: Sequence[Ids]) -> NDArray[np.bool_]:
     """
     Tell which corrections agree with what is known more than chance would.
+
+    A block beside one that does not is set aside with it: who turned careless did so somewhere in the two, and the few bad
+    ones that a good block hides would be the newest, by which a challenger is judged.
 
     Args:
         labels: What the reps said, oldest first. Shape (n,).
@@ -458,8 +461,10 @@ def trusted(labels: Ids, reps: Sequence[str], references: Sequence[Ids]) -> NDAr
         Shape (n,). A block that holds few values needs no more than to name them as the reference does, see ``kappa``.
     """
     mask = np.zeros(len(labels), bool)
-    for block in blocks_of(reps):
-        mask[block] = max(kappa(found[block], labels[block]) for found in references) >= KAPPA_MIN
+    for blocks in blocks_of(reps):
+        agrees = [max(kappa(found[block], labels[block]) for found in references) >= KAPPA_MIN for block in blocks]
+        for at, block in enumerate(blocks):
+            mask[block] = all(agrees[max(0, at - 1) : at + 2])
     return mask
 
 

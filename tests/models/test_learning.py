@@ -36,6 +36,7 @@ from models.learning import (
     rolled_back,
     score_of,
     tried,
+    trusted,
 )
 
 HEAD = "sentiment"
@@ -188,9 +189,21 @@ def test_agreement_beyond_chance_is_none_for_one_constant_answer() -> None:
 
 def test_each_correction_lies_in_one_block_and_no_block_is_small() -> None:
     reps = ["a"] * 130 + ["b"] * 60 + ["c"] * 3 + ["d"] * 4
-    blocks = blocks_of(reps)
+    groups = blocks_of(reps)
+    blocks = [block for group in groups for block in group]
+    assert [len(group) for group in groups] == [3, 1, 1]
     assert sorted(np.concatenate(blocks).tolist()) == list(range(len(reps)))
     assert all(len(block) >= BLOCK // 2 or {reps[at] for at in block} <= {"c", "d"} for block in blocks)
+
+
+def test_what_hides_in_a_good_block_before_a_bad_one_is_set_aside_with_it() -> None:
+    known = np.arange(200) % 3
+    labels = known.copy()
+    labels[95:] = 2 - known[95:]
+    mask = trusted(labels, ["a"] * 200, [known])
+
+    assert kappa(known[50:100], labels[50:100]) > 0.8
+    assert mask.tolist() == [True] * 50 + [False] * 150
 
 
 POISONS: dict[str, Any] = {
