@@ -84,12 +84,13 @@ def _read_again(kind: str, *, times: int = 1) -> Callable[[Evidence], Evidence]:
     """The post of an event, brought to an open case by second readings."""
 
     def change(records: list[Read]) -> None:
-        events = (one for one in records if one.value["type"] == kind)
-        event = next(one for one in events if one.value.get("reason", "no_answer") == "no_answer")
-        tenant, post_id, brand = (event.value[name] for name in ("tenant", "post_id", "brand_id"))
-        mine = next(one for one in records if one.value["type"] == "joined" and one.value["tenant"] == tenant)
+        events = [one for one in records if one.value["type"] == kind]
+        events = [one for one in events if one.value.get("reason", "no_answer") == "no_answer"]
+        joins = {one.value["tenant"]: one for one in records if one.value["type"] == "joined"}
+        event = next(one for one in events if one.value["tenant"] in joins)
+        post_id, brand = event.value["post_id"], event.value["brand_id"]
         for number in range(times):
-            joined = copy.deepcopy(mine)
+            joined = copy.deepcopy(joins[event.value["tenant"]])
             joined.value.update(again=True, post_id=post_id, brand_id=brand, src=[0, 10**9, 3 + number])
             records.insert(records.index(event) + 1, joined)
 
