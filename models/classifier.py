@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.errors import Misconfigured
 from models.labels import CATEGORIES, LANGUAGES, SENTIMENTS, SUBJECTS, TRIAGES, Classification, Confidence
-from models.text import code_points, normalise
+from models.text import code_points, normalised
 
 ARTIFACTS: Final = Path(__file__).parent / "artifacts"
 CARD_NAME: Final = "fast.json"
@@ -97,7 +97,7 @@ class Classifier:
         """Label raw texts, in their order; what one is labelled does not depend on its neighbours."""
         if not texts:
             return []
-        return _structs(self.logits([normalise(text) for text in texts]), self._thresholds)
+        return _structs(self.logits(normalised(texts)), self._thresholds)
 
     def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
         """Return the labels that calibrated logits give, shape (n, COLUMNS)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.labels import Classification
 from models.learning import BITS, Floats, Head, Ids, Standing, Weights, buckets_of, check, columns_of, lengths_of
-from models.text import normalise
+from models.text import normalised
 
 WEIGHTS_MAX: Final = 2_000  # Versions kept here: at most a few hundred bytes, but for those that weigh n-grams.
 
@@ -177,7 +177,7 @@ class TenantClassifier:
         """Label each text as its tenant's heads do, all in one run."""
         if not any(map(self._heads.wears, set(tenants))):
             return self.classify(texts)
-        cleaned = [normalise(text) for text in texts]
+        cleaned = normalised(texts)
         logits = self._shipped.logits(cleaned)
         self._heads.put_on(logits, cleaned, tenants)
         found: list[Classification] = self._shipped.labelled(logits)

@@ -51,7 +51,7 @@ def write(
         name=NAME,
         sha256=hashlib.sha256(graph).hexdigest(),
         size_bytes=len(graph),
-        input="cp: int32, shape (n, length), code points of normalised texts between two spaces, padded with 0",
+        input="cp: int32, shape (n, length), code points of normalised texts between two spaces, padded with 0, length >= 5",
         output="logits: float32, shape (n, columns), calibrated; columns by head in the order of `heads`, "
         "one for a head of two values (the logit of the second)",
         bits=bits,
@@ -83,7 +83,7 @@ def _head(card: Card) -> str:
 
 Labels a post's text. One linear head a label over hashed character 1-5-grams within words (2^{card.bits} buckets) and
 hashed words and pairs of words (2^{card.bits - 1}), from code points to calibrated logits in one ONNX graph of
-{card.size_bytes / 1e6:.1f} MB; the table is fp16, sums are fp32. Made by `zuruf train`. {LIFTED if card.lifted else ""}
+{card.size_bytes / 1e6:.1f} MB; the table is int8, sums are int32. Made by `zuruf train`. {LIFTED if card.lifted else ""}
 
 - SHA-256 `{card.sha256}`
 - input `{card.input}`

@@ -144,7 +144,7 @@ def weights_of(heads: dict[str, FittedHead], idf: Floats) -> graph.Weights:
     """Lay the heads side by side in one table, the squared idf before them."""
     fitted = [heads[head] for head in HEADS]
     columns = [np.square(idf)[:, None]] + [f.linear.weights * idf[:, None] for f in fitted]
-    table = np.concatenate(columns, axis=1).astype(np.float16)
+    table = np.concatenate(columns, axis=1).astype(np.float32)
     table[0] = 0
     shift = [f.calibration.scale * f.linear.bias + f.calibration.shift for f in fitted]
     return graph.Weights(

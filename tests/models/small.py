@@ -20,7 +20,7 @@ BITS = 12
 def some_weights(seed: int = 0) -> graph.Weights:
     """A table of noise: what a graph computes with it can be checked, what it means cannot."""
     rng = np.random.default_rng(seed)
-    table = rng.normal(0, 1, (features.size(BITS), 1 + COLUMNS)).astype(np.float16)
+    table = rng.normal(0, 1, (features.size(BITS), 1 + COLUMNS)).astype(np.float32)
     table[:, 0] = np.abs(table[:, 0])
     table[0] = 0
     scale = rng.uniform(0.5, 2, COLUMNS).astype(np.float32)
