@@ -480,6 +480,24 @@ def test_a_repeat_that_memory_has_lost_is_known_by_the_row(floor: Bench) -> None
     assert (counted.reason, len(the_case(floor).thread)) == ("repeat", 1)
 
 
+def test_memory_of_posts_is_bounded_and_the_oldest_leave(floor: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.floor.SEEN_MAX", 3)
+    for number in range(5):
+        floor.feed(understood(post=a_social_post(f"p{number}", conversation_uri=f"c{number}")))
+
+    assert list(floor.part.index.seen) == ["alster|p2", "alster|p3", "alster|p4"]
+
+
+def test_memory_of_posts_ends_with_its_span(floor: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = floor.part.index.seen
+    seen.update({f"alster|old{number}": NOW for number in range(1_001)})
+    later = NOW + floor.step.seen_ms + SECOND
+    floor.feed(r.Tick(later), understood(at=later, post=a_social_post("new", received_at=later)))
+
+    assert "alster|old0" not in seen  # One leaves with each that comes.
+    assert list(seen)[-1] == "alster|new"
+
+
 def test_an_empty_text_is_a_post_like_any_other(floor: Bench) -> None:
     floor.feed(understood(post=a_social_post(text="")))
 
