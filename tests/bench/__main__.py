@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from streams.broker import Broker
@@ -41,14 +40,14 @@ def main() -> None:
     rounds = options.rounds or (1 if options.quick else 3)
     say = (lambda _text: None) if options.json else print
     with tempfile.TemporaryDirectory(prefix="zuruf-bench-") as folder, Broker(Path(folder) / "broker") as broker:
-        began = time.monotonic()
-        asyncio.run(load.fill_posts(broker.bootstrap, posts))
-        say(f"{posts} posts, 30 % of them noise; {rounds} round(s); written in {time.monotonic() - began:.1f} s")
+        say(f"{posts} posts a round, 30 % of them noise; {rounds} round(s)")
         costs: dict[str, list[float]] = {name: [] for name in ROUND}
         for number in range(rounds):
+            written = f"posts{number}"
+            asyncio.run(load.fill_posts(broker.bootstrap, posts, written))
             for name in ROUND:
                 prefix = f"{'s' if name in ('understand', 'dispatch', 'measure') else name}{number}"
-                seen = _run(name, prefix, posts, broker.bootstrap, Path(folder))
+                seen = _run(name, prefix, written, posts, broker.bootstrap, Path(folder))
                 costs[name].append(seen["cpu_us_per_post"])
                 say(f"round {number + 1} {name:24}{seen['cpu_us_per_post']:8.1f} us a post   {seen['detail']}")
     best = {name: round(statistics.median(values), 1) for name, values in costs.items()}
@@ -60,10 +59,20 @@ def main() -> None:
     print(json.dumps(best))
 
 
-def _run(name: str, prefix: str, posts: int, bootstrap: str, folder: Path) -> dict[str, float]:
+def _run(name: str, prefix: str, written: str, posts: int, bootstrap: str, folder: Path) -> dict[str, float]:
     """Run one variant in a process of its own and return what it measured of itself."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.variant", name, prefix, str(posts), bootstrap, str(folder / prefix)],
+        [
+            sys.executable,
+            "-m",
+            "tests.bench.variant",
+            name,
+            prefix,
+            written,
+            str(posts),
+            bootstrap,
+            str(folder / prefix),
+        ],
         capture_output=True,
         text=True,
         timeout=RUN_MAX_S,

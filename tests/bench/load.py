@@ -115,14 +115,14 @@ async def create(bootstrap: str, names: list[str]) -> None:
         await admin.close()
 
 
-async def fill_posts(bootstrap: str, count: int) -> None:
-    """Write the posts that all variants read."""
-    await create(bootstrap, [topics.POSTS.name])
+async def fill_posts(bootstrap: str, count: int, topic: str = topics.POSTS.name) -> None:
+    """Write posts of this moment: of old ones promises are warned of and broken, which costs more than opening their cases."""
+    await create(bootstrap, [topic])
     producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=50, max_batch_size=1 << 18)
     await producer.start()
     try:
         for one in posts(count):
-            await producer.send(topics.POSTS.name, encode(one), key=key_of(one.data))
+            await producer.send(topic, encode(one), key=key_of(one.data))
         await producer.flush()
     finally:
         await producer.stop()

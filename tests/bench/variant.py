@@ -1,15 +1,17 @@
 """
-One variant in a process of its own: ``python -m tests.bench.variant NAME PREFIX POSTS BOOTSTRAP FOLDER``.
+One variant in a process of its own: ``python -m tests.bench.variant NAME PREFIX POSTS COUNT BOOTSTRAP FOLDER``.
 
-Prints JSON: CPU time of this process (all threads, user and system) from its first record to its last, a post. All but
-``posts`` are topics of this run alone, so their names get a prefix before anything else is imported.
+Prints JSON: CPU time of this process (all threads, user and system) from its first record to its last, a post. It reads
+``COUNT`` posts from the topic ``POSTS``; all others are topics of this run alone, so their names get a prefix before anything
+else is imported.
 """
 
 import sys
 
 from streams import topics
 
-NAME, PREFIX, POSTS, BOOTSTRAP, FOLDER = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
+NAME, PREFIX, POSTS, BOOTSTRAP, FOLDER = sys.argv[1], sys.argv[2], int(sys.argv[4]), sys.argv[5], sys.argv[6]
+topics.POSTS = topics.Topic(sys.argv[3], topics.POSTS.key, topics.POSTS.holds, 4, topics.POSTS.retention_ms)
 
 for _name in ("WORK", "DESK_EVENTS", "ANSWERS", "CASE_EVENTS", "BOARDS", "CORRECTIONS", "DEAD_LETTERS"):
     _topic = getattr(topics, _name)
