@@ -29,7 +29,10 @@ IR_VERSION: Final = 9  # What onnxruntime 1.16 and later read.
 END: Final = 1 << 30  # Beyond any axis: a slice ends where the axis does.
 ROW_BYTES: Final = 64  # A line of the cache.
 INSIDE: Final = 0.9999
-"""Share of a column's weights that int8 reaches; of 1, 0.9999, 0.9995 and 0.998 the one that changes fewest labels."""
+"""
+Share of a column's weights that int8 reaches. With all of them 96% of the subjects stay as they were, with this 98.3, with
+0.9995 98.8; but there the probabilities of languages are off by 0.019, here by 0.013, as nearly they are unrounded.
+"""
 
 
 class Weights(Struct, frozen=True):
