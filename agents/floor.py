@@ -27,7 +27,6 @@ from models.priority import DEFAULT, Order, Why
 from models.promises import Promises, answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
 from models.queues import ClassQueues, Waiting
 from models.reps import (
-    ANY_WORK,
     AS_EVER,
     PRESENT,
     RepProfile,
@@ -146,9 +145,7 @@ class House:
     def kind_of(self, tenant: str, platform: str, visibility: str) -> WorkKind:
         """Return the kind of work that a case is."""
         known = self.tenants.get(tenant)
-        if known is None or not known.kinds:
-            return ANY_WORK
-        return kind_of(known.kinds, platform, visibility)
+        return kind_of(known.kinds if known is not None else (), platform, visibility)
 
     def kind(self, case: Case) -> WorkKind:
         """Return the kind of work that a case was opened as, as it is configured now."""

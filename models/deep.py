@@ -103,9 +103,9 @@ def clean(text: str) -> str:
 
 class DeepClassifier:
     """
-    The deep classifier: 5 ms of CPU a post of 40 pieces alone, 4 in batches of 16, where the processor multiplies int8 (VNNI).
+    The deep classifier: 5 ms of CPU a post of 40 pieces alone, 4 in batches of 16, measured on a busy machine.
 
-    With AVX2 alone 15 and 12.
+    On another, whose processor has no more than AVX2, it was 15 and 12.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from models.classifier import CARD_NAME, GRAPH_NAME, HEADS, Card
 from models.deep import DeepCard
+from models.text import LENGTH_MIN
 from models.training.data import TRIAGE, Example, is_bound
 from models.training.own import READ, WRITTEN
 from models.training.soft import POOL
@@ -51,7 +52,8 @@ def write(
         name=NAME,
         sha256=hashlib.sha256(graph).hexdigest(),
         size_bytes=len(graph),
-        input="cp: int32, shape (n, length), code points of normalised texts between two spaces, padded with 0, length >= 5",
+        input="cp: int32, shape (n, length), code points of normalised texts between two spaces, padded with 0, "
+        f"length >= {LENGTH_MIN}",
         output="logits: float32, shape (n, columns), calibrated; columns by head in the order of `heads`, "
         "one for a head of two values (the logit of the second)",
         bits=bits,

@@ -488,7 +488,7 @@ def test_memory_of_posts_is_bounded_and_the_oldest_leave(floor: Bench, monkeypat
     assert list(floor.part.index.seen) == ["alster|p2", "alster|p3", "alster|p4"]
 
 
-def test_memory_of_posts_ends_with_its_span(floor: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_of_posts_ends_with_its_span(floor: Bench) -> None:
     seen = floor.part.index.seen
     seen.update({f"alster|old{number}": NOW for number in range(1_001)})
     later = NOW + floor.step.seen_ms + SECOND
