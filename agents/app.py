@@ -22,6 +22,11 @@ from streams.topics import Topic
 APP_ID: Final = "zuruf"
 GROUP_EVERY_S: Final = {"measure": 0.2}
 """Boards are told once a second: measure may gather longer than a step that a desk waits for."""
+BEATS: Final = {"understand": 2}
+"""
+How many groups' times a step's topic rests. Posts set the beat: what is read of them together stays together through all steps,
+so dispatch, which reads as soon as understand has written, adds no wait of its own.
+"""
 STEPS: Final = ("understand", "dispatch", "measure")
 TABLES: Final = {"dispatch": topics.WORK.name, "measure": topics.CASE_EVENTS.name}
 """Faust tables, each with the topic whose partitions it shares."""
@@ -124,12 +129,14 @@ def create_app(
 
 def _carry(app: RunsApp, step: Step, settings: Settings, partitions: Mapping[str, int]) -> Carrier:
     table = _table(app, step.name, partitions) if step.name in TABLES else None
+    group_every_s = max(settings.group_every_ms / 1000, GROUP_EVERY_S.get(step.name, 0.0))
+    app.rests[step.topic.name] = BEATS.get(step.name, 1) * group_every_s
     carrier = Carrier(
         app,
         step,
         table=table,
         partitions=dict(partitions),
-        group_every_s=max(settings.group_every_ms / 1000, GROUP_EVERY_S.get(step.name, 0.0)),
+        group_every_s=group_every_s,
         culprits_max=settings.culprits_max,
     )
 

@@ -18,7 +18,6 @@ tests and the chaos suite guard it. Each rule was learnt from a run that went wr
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -34,14 +33,12 @@ from mode.utils.futures import notify
 from streams import metrics
 from streams.fence import Fence
 from streams.fetched import Fetched, hand_out_lean
+from streams.pace import Pace
 
 RUN_MAX: Final = 500
 """Records of a run: one ONNX batch of 20 ms; a longer one would hold up the loop."""
 FETCH_WAIT_S: Final = 0.2
 """A rebalance waits for the fetch in flight, so it must not wait the second that Faust gives it."""
-PAUSE_S: Final = 0.010
-"""Between small fetches that come thick: each costs about a millisecond of CPU whatever it holds."""
-SMALL_FETCH: Final = 24
 
 Settle = Callable[[], Awaitable[None]]
 
@@ -59,7 +56,6 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
         self._no_fetch = asyncio.Event()
         self._no_fetch.set()
         self._holes: dict[Any, tuple[int, int]] = {}
-        self._fetched_at = 0.0
         self.settled = False
         """Whether all that the steps held was finished and committed at the last revocation."""
 
@@ -180,22 +176,13 @@ class RunsConsumer(driver.Consumer):  # type: ignore[misc]  # Faust is untyped
                     return
                 if records and self.flow_active:
                     await self._deliver(records, active)
-                    await self._pause(sum(len(run) for run in records.values()))
-                else:
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
         except self.consumer_stopped_errors:
             if not self.transport.app.should_stop:
                 raise
         except asyncio.CancelledError:
             if not self.transport.app.should_stop:
                 raise
-
-    async def _pause(self, count: int) -> None:
-        """Let records gather while small fetches come thick; a lone one is not held up."""
-        now = time.monotonic()
-        thick = now - self._fetched_at < 2 * PAUSE_S
-        self._fetched_at = now
-        await asyncio.sleep(PAUSE_S if thick and count < SMALL_FETCH else 0)
 
     async def _deliver(self, records: Mapping[Any, list[Any]], active: Any) -> None:
         generation = self.app.consumer_generation_id
@@ -304,12 +291,13 @@ class _DaemonThread(WorkerThread):  # type: ignore[misc]  # mode is untyped
 
 
 class _FencedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
-    """Aiokafka's consumer in its thread, with the coordinator's answers noted and lean records."""
+    """Aiokafka's consumer in its thread, with the coordinator's answers noted, lean records, and topics that rest."""
 
     async def on_start(self) -> None:
         await super().on_start()
         self.app.fence.guard_coordinator(self._consumer._coordinator)
         hand_out_lean(self._consumer._fetcher)
+        Pace(self.app.rests).guide(self._consumer._fetcher)
 
 
 def _fast_loop() -> asyncio.AbstractEventLoop:
@@ -364,6 +352,8 @@ class RunsApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         self.settlers: list[Settle] = []
         self.queues: dict[str, Any] = {}
         """Of the steps' streams, by topic, from their first run on."""
+        self.rests: dict[str, float] = {}
+        """Seconds that topics rest after a fetch that brought little, by name; see ``streams.pace``."""
         super().__init__(*args, **kwargs)
 
     def runs_topic(self, name: str, partitions: int) -> Any:

@@ -628,6 +628,30 @@ async def test_a_group_that_could_not_be_written_ends_the_process_before_it_is_a
         await rig.abandon()
 
 
+# -- the pace ------------------------------------------------------------------------------------------------------------------
+
+
+@synchronous
+async def test_what_comes_thinly_is_read_in_gulps_and_whole(kafka: Broker, tmp_path: Path) -> None:
+    async with topics_of(kafka.bootstrap) as name:
+        rig = Rig(kafka.bootstrap, tmp_path, name)
+        rig.app.rests[rig.source.name] = 0.25
+        await rig.start()
+        runs: list[int] = []
+        deliver = rig.consumer._deliver_run
+
+        async def noted(tp: Any, run: list[Any]) -> None:
+            runs.append(len(run))
+            await deliver(tp, run)
+
+        rig.consumer._deliver_run = noted
+        await produce(kafka.bootstrap, rig.source.name, range(150), rate=100)
+        await rig.all_counted(150)
+        assert sum(runs) == 150
+        assert len(runs) <= 15, runs  # 1.5 s; one each 10 ms without a rest.
+        await rig.stop()
+
+
 # -- bugs ---------------------------------------------------------------------------------------------------------------------
 
 
