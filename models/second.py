@@ -84,7 +84,8 @@ class Waiting:
     def __init__(self, budget_s: float, each_s: float) -> None:
         self.budget_s = budget_s
         self.each_s = each_s
-        self._heap: list[tuple[float, int, Understood]] = []
+        self._heap: list[tuple[float, int, float, Understood]] = []
+        """Worth, place (of equals the youngest is lowest), since when, post."""
         self._number = 0
 
     def __len__(self) -> int:
@@ -95,27 +96,33 @@ class Waiting:
         """How many posts may wait: those that are read within the budget, at least one."""
         return max(1, int(self.budget_s / self.each_s))
 
-    def put(self, work: Understood, value: float) -> int:
-        """Let a post in; return how many, this one or less worthy ones, were passed over for it."""
+    def put(self, work: Understood, value: float, since_s: float) -> int:
+        """Let a post in that was there since then; return how many, this one or less worthy ones, were passed over for it."""
         self._number += 1
         # Lowest worth first, and of equals the youngest: an old one has waited for its turn.
-        heapq.heappush(self._heap, (value, -self._number, work))
+        heapq.heappush(self._heap, (value, -self._number, since_s, work))
         over = 0
         while len(self._heap) > self.room:
             heapq.heappop(self._heap)
             over += 1
         return over
 
-    def take(self, most: int) -> list[Understood]:
-        """Take the worthiest, at most so many, the worthiest first."""
-        taken = heapq.nlargest(most, self._heap)
-        if len(taken) == len(self._heap):
-            self._heap = []
-        else:
-            gone = {number for _, number, _ in taken}
-            self._heap = [entry for entry in self._heap if entry[1] not in gone]
-            heapq.heapify(self._heap)
-        return [work for _, _, work in taken]
+    def take(self, most: int, now_s: float) -> tuple[list[Understood], int]:
+        """
+        Take the worthiest, at most so many, the worthiest first, and let go of all whose time is over.
+
+        Without that a post of little worth would wait for as long as worthier ones come.
+
+        Returns:
+            The posts, and how many were let go.
+        """
+        before = len(self._heap)
+        self._heap = [entry for entry in self._heap if now_s - entry[2] <= self.budget_s]
+        late = before - len(self._heap)
+        self._heap.sort()  # A sorted list is a heap too.
+        taken = self._heap[-most:][::-1]
+        del self._heap[-most:]
+        return [work for *_, work in taken], late
 
     def took(self, seconds: float, count: int) -> None:
         """Note how long so many took; the estimate follows within some ten batches."""

@@ -122,7 +122,7 @@ class SecondReader:
             if now_ms - record.timestamp > self._budget_s * 1000:
                 self.counts.skipped.labels("late").inc()
             else:
-                self.counts.skipped.labels("full").inc(self.waiting.put(work, value))
+                self.counts.skipped.labels("full").inc(self.waiting.put(work, value, record.timestamp / 1000))
         self.counts.waiting.set(len(self.waiting))
         if len(self.waiting):
             self._more.set()
@@ -130,9 +130,12 @@ class SecondReader:
     async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read, read it, and return what it changes."""
         await self._more.wait()
-        batch = self.waiting.take(BATCH_MAX)
+        batch, late = self.waiting.take(BATCH_MAX, self._clock())
+        self.counts.skipped.labels("late").inc(late)
         if not len(self.waiting):
             self._more.clear()
+        if not batch:
+            return []
         began = time.perf_counter()
         texts = [work.post.text for work in batch]
         labels = await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.label, texts)

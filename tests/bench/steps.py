@@ -29,6 +29,7 @@ from agents.worker import Worker, now_ms
 from models.classifier import Classifier
 from models.deep import DeepClassifier
 from models.records import DeskUp, SetPresence
+from models.second import SECOND_READING
 from streams import topics
 from streams.admin import ensure_topics, partitions_of
 from streams.broker import Broker
@@ -104,11 +105,13 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
     core = (cpu_s(pid) - before) / wall_s
     await asyncio.sleep(1.5)
     waits: list[int] = []
+    second: list[int] = []  # Of cases that the second reader has opened: they wait for it, not for the stream.
     while got := await consumer.getmany(timeout_ms=500):
         for record in (record for run in got.values() for record in run):
             frame = json.loads(record.value)["frame"]
             if frame["type"] == "offer":
-                waits.append(record.timestamp - frame["case"]["received_at"])
+                case = frame["case"]
+                (second if SECOND_READING in case.get("why", ()) else waits).append(record.timestamp - case["received_at"])
     waits.sort()
     return {
         "rate": rate,
@@ -117,6 +120,7 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
         "p50_ms": quantile(waits, 0.5),
         "p99_ms": quantile(waits, 0.99),
         "max_ms": quantile(waits, 1.0),
+        "opened_by_second": {"offers": len(second), "max_ms": max(second, default=0)},
         "worker_core": round(core, 3),
         "load": round(os.getloadavg()[0], 1),
     }

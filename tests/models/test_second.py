@@ -78,20 +78,31 @@ def test_toxicity_and_answer_are_said_as_yes_and_no() -> None:
 def test_no_more_wait_than_can_be_read_within_the_budget_and_the_least_worthy_goes() -> None:
     waiting = Waiting(budget_s=0.1, each_s=0.02)
     posts = [understood(f"x:{number}") for number in range(8)]
-    over = sum(waiting.put(post, number % 4) for number, post in enumerate(posts))
+    over = sum(waiting.put(post, number % 4, 0.0) for number, post in enumerate(posts))
 
     assert (waiting.room, len(waiting), over) == (5, 5, 3)
-    assert [work.post.id for work in waiting.take(9)] == ["x:3", "x:7", "x:2", "x:6", "x:1"]
+    assert [work.post.id for work in waiting.take(9, 0.0)[0]] == ["x:3", "x:7", "x:2", "x:6", "x:1"]
     assert len(waiting) == 0
 
 
 def test_of_equally_worthy_ones_the_oldest_is_read_first_and_the_youngest_is_passed_over() -> None:
     waiting = Waiting(budget_s=0.04, each_s=0.02)
     for number in range(3):
-        waiting.put(understood(f"x:{number}"), 1.0)
+        waiting.put(understood(f"x:{number}"), 1.0, 0.0)
 
-    assert [work.post.id for work in waiting.take(1)] == ["x:0"]
-    assert [work.post.id for work in waiting.take(1)] == ["x:1"]
+    assert [work.post.id for work in waiting.take(1, 0.0)[0]] == ["x:0"]
+    assert [work.post.id for work in waiting.take(1, 0.0)[0]] == ["x:1"]
+
+
+def test_whose_time_is_over_is_let_go_whatever_its_worth() -> None:
+    waiting = Waiting(budget_s=2.0, each_s=0.02)
+    for number, (worth_, since_s) in enumerate([(9.0, 0.9), (1.0, 1.0), (5.0, 2.5), (5.0, 0.0)]):
+        waiting.put(understood(f"x:{number}"), worth_, since_s)
+
+    taken, late = waiting.take(1, 3.0)
+    assert ([work.post.id for work in taken], late, len(waiting)) == (["x:2"], 2, 1)
+    taken, late = waiting.take(1, 3.1)
+    assert (taken, late, len(waiting)) == ([], 1, 0)
 
 
 def test_a_slower_reader_gets_less_room() -> None:

@@ -155,6 +155,24 @@ def test_what_is_older_than_the_budget_is_passed_over_and_counted() -> None:
     asyncio.run(go())
 
 
+def test_what_has_waited_longer_than_the_budget_is_not_read_any_more() -> None:
+    async def go() -> None:
+        now_s = NOW / 1000
+        says = Says()
+        second = SecondReader(Settings(tenants=(), deep_budget_s=1.0), says, clock=lambda: now_s)
+        second.offer([a_record(unsure("x:1"), NOW - 900), a_record(unsure("x:2"), NOW - 100)])
+        now_s += 0.5
+        await second.read_next()
+        assert (len(says.given[0]), skipped(second, "late")) == (1, 1.0)
+
+        second.offer([a_record(unsure("x:3"), NOW)])
+        now_s += 1.0
+        assert await second.read_next() == []
+        assert (len(says.given), skipped(second, "late")) == (1, 2.0)
+
+    asyncio.run(go())
+
+
 def test_what_would_take_longer_than_the_budget_is_passed_over_and_counted() -> None:
     async def go() -> None:
         second, says = a_reader(budget_s=0.08)
