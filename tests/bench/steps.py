@@ -111,7 +111,9 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
             frame = json.loads(record.value)["frame"]
             if frame["type"] == "offer":
                 case = frame["case"]
-                (second if SECOND_READING in case.get("why", ()) else waits).append(record.timestamp - case["received_at"])
+                (second if SECOND_READING in case.get("why", ()) else waits).append(
+                    record.timestamp - case["received_at"]
+                )
     waits.sort()
     return {
         "rate": rate,

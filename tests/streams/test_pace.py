@@ -97,9 +97,7 @@ def test_an_empty_fetch_and_a_topic_without_a_rest_change_nothing() -> None:
 def _result(tp: TopicPartition, value: bytes) -> FetchResult:
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 20)
     builder.append(0, 1_700_000_000_000, b"k", value, [])
-    records = PartitionRecords(
-        tp, MemoryRecords(bytes(builder.build())), None, 0, None, None, False, READ_UNCOMMITTED
-    )
+    records = PartitionRecords(tp, MemoryRecords(bytes(builder.build())), None, 0, None, None, False, READ_UNCOMMITTED)
     return FetchResult(tp, assignment=None, partition_records=records, backoff=0.1)
 
 
