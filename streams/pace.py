@@ -1,10 +1,11 @@
 """
 How often a topic is fetched: after a fetch that brought little of it, it rests, and what comes meanwhile comes together.
 
-A fetch and the group that it leads to cost two milliseconds of CPU whatever they hold, so a stream of some hundred posts a second
-is read in gulps. The rest is kept where fetches are asked for, not where they are handed out: what lies fetched keeps aiokafka from
-fetching anything else from that broker, and a topic that rested there would have held up the others and then brought only
-what had come first. A fetch without the resting topics waits at the broker no longer than until the first of them has rested.
+A fetch and the group that it leads to cost two milliseconds of CPU whatever they hold, so a stream of some hundred posts a
+second is read in gulps. The rest is kept where fetches are asked for, not where they are handed out: what lies fetched keeps
+aiokafka from fetching anything else from that broker, and a topic that rested there would have held up the others and then
+brought only what had come first. A fetch without the resting topics waits at the broker no longer than until the first of
+them has rested.
 
 It relies on private names of ``aiokafka.consumer.fetcher`` as they are in aiokafka 0.14.0, which is pinned:
 ``Fetcher._get_actions_per_node, Fetcher._proc_fetch_request, Fetcher._records``, ``FetchResult._partition_records`` with its
