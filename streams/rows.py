@@ -12,6 +12,10 @@ A group of more than one batch may be in the changelog in part, if its worker wa
 only when a progress row has come that is at least as high; what is left is an unfinished group's. Whoever folds its records
 again writes these rows anew, as they then are, with the first group that is as high: nobody can take them for whole later.
 Until then the changelog's offset stands where it was, so that a crash on the way finds these rows again.
+
+RocksDB keeps no log of its own: the changelog is one, and was acknowledged before. Rows and the changelog's offset are written
+together and always so, hence what a crash leaves of a RocksDB is what it held at some earlier group, and recovery reads on from
+there: at most what fills its write buffers. A log would have cost half of what a row costs here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +26,7 @@ import msgspec
 from faust.stores import STORES
 from faust.stores.rocksdb import RocksDBOptions, Store
 from msgspec import Struct
-from rocksdict import DBCompressionType, WriteBatch
+from rocksdict import DBCompressionType, WriteBatch, WriteOptions
 
 T = TypeVar("T")
 
@@ -30,6 +34,8 @@ HEAD: Final = Packer(">QQ")
 HEAD_BYTES: Final = HEAD.size
 
 _encode = msgspec.json.Encoder().encode
+_WITHOUT_LOG: Final = WriteOptions()
+_WITHOUT_LOG.disable_wal = True
 
 
 class Kind(Generic[T]):
@@ -188,7 +194,7 @@ def write(db: Any, batch: list[tuple[bytes, bytes | None]], offset_key: bytes, c
             writes.put(key, value)
     if changelog_offset is not None:
         writes.put(offset_key, str(changelog_offset).encode())
-    db.write(writes)
+    db.write(writes, _WITHOUT_LOG)
 
 
 LEVELS: Final = 7
@@ -219,6 +225,10 @@ class RowStore(Store):  # type: ignore[misc]  # Faust is untyped
         self.rocksdb_options = RowOptions(**self.options, use_rocksdict=self.use_rocksdict)
         self._waiting: dict[int, list[Any]] = {}
         """Messages by partition whose progress row has not come yet."""
+
+    def set_persisted_offset(self, tp: Any, offset: int) -> None:
+        """Write a changelog's offset, without a log as its rows are: in the log it would outlive them in a crash."""
+        write(self._db_for_partition(tp.partition), [], self.offset_key, offset)
 
     def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
         """Write changelog records into RocksDB, by partition, each whole group with its offset."""

@@ -783,12 +783,12 @@ async def test_a_group_that_reached_the_changelog_in_part_is_folded_again_from_t
         await rig.stop()
 
 
-def test_rows_and_the_changelog_offset_are_one_write() -> None:
+def test_rows_and_the_changelog_offset_are_one_write_without_a_log() -> None:
     writes: list[Any] = []
 
     class Database:
-        def write(self, batch: Any) -> None:
-            writes.append(batch.len())
+        def write(self, batch: Any, how: Any) -> None:
+            writes.append((batch.len(), how.disable_wal))
 
     carry.write(Database(), [(b"a", b"1"), (b"b", None), (PROGRESS_KEY, b"2")], b"offset", 7)
-    assert writes == [4]
+    assert writes == [(4, True)]

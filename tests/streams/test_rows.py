@@ -1,5 +1,7 @@
 """Rows on a real RocksDB: overlay, heads, groups."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -173,3 +175,29 @@ def test_young_rows_lie_as_they_are_and_old_ones_are_compressed(tmp_path: Path) 
 
     written = max((tmp_path / "db").glob("OPTIONS-*")).read_text(encoding="utf-8")
     assert f"compression_per_level={':'.join(['kNoCompression'] * 2 + ['kLZ4Compression'] * 5)}" in written
+
+
+_WRITER = """
+import os, sys
+from rocksdict import Rdict, Options
+from streams.rows import PROGRESS_KEY, write
+options = Options(raw_mode=True)
+options.set_write_buffer_size(64 << 10)
+db = Rdict(sys.argv[1], options)
+for number in range(600):
+    batch = [(b"thing|%d" % number, bytes(1_000)), (b"thing|newest", b"%d" % number), (PROGRESS_KEY, b"%d" % number)]
+    write(db, batch, b"offset", number)
+os._exit(1) if sys.argv[2] == "crash" else db.close()
+"""
+
+
+@pytest.mark.parametrize("end", ["crash", "stop"])
+def test_what_is_left_of_a_store_is_what_it_held_after_a_group(tmp_path: Path, end: str) -> None:
+    subprocess.run([sys.executable, "-c", _WRITER, str(tmp_path / "db"), end], check=False, timeout=60)
+    db = a_database(tmp_path / "db")
+
+    reached = int(db.get(b"offset"))
+    assert db.get(PROGRESS_KEY) == db.get(b"thing|newest") == b"%d" % reached
+    assert [number for number in range(600) if db.get(b"thing|%d" % number) is not None] == list(range(reached + 1))
+    # What filled a write buffer is there after a crash, what did not after a stop alone.
+    assert reached == 599 if end == "stop" else 300 < reached < 599
