@@ -3,7 +3,8 @@
 
 Everything runs as a user has it: embedded broker, one worker, one gateway. Posts go straight into the topic ``posts``, stamped
 ``received_at`` when they are sent; desks are websocket clients that take and close each case at once. Counted are cases that
-found a free rep, from ``received_at`` to the arrival of the offer's frame; the worker's CPU is the share of one core.
+found a free rep, from ``received_at`` to the arrival of the offer's frame; the worker's CPU is the share of one core. Cases that the
+second reader has opened wait for it, and those of an earlier rate for desks that have gone: neither counts.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from websockets.asyncio.client import connect
 
 from agents import up
 from models.posts import key_of
+from models.second import SECOND_READING
 from models.wire import SUBPROTOCOL
 from streams import topics
 from streams.codec import encode
@@ -65,7 +67,8 @@ class Desk:
                     self.up.set()
                 elif frame.type == "offer" and frame.case is not None:
                     case = frame.case
-                    self._seen.append((case["received_at"], now_ms))
+                    if SECOND_READING not in case.get("why", ()):
+                        self._seen.append((case["received_at"], now_ms))
                     await self._send(
                         ws, "accept", case_id=case["case_id"], offer=case["offer"], version=case["version"]
                     )
@@ -126,12 +129,12 @@ async def measure(house: Any, desks: int, rate: float, seconds: float) -> dict[s
     seen.clear()
     pids = {name: pid for name, pid in standing.pids.items() if name in ("worker-1", "gateway")}
     before = {name: cpu_s(pid) for name, pid in pids.items()}
-    began = time.perf_counter()
+    began, began_ms = time.perf_counter(), time.time() * 1000
     sent = await send_posts(standing.settings.broker[0], rate, seconds)
     wall = time.perf_counter() - began
     used = {name: (cpu_s(pid) - before[name]) / wall for name, pid in pids.items()}
     await asyncio.sleep(SETTLE_S)
-    waits = sorted(arrived - received for received, arrived in seen)
+    waits = sorted(arrived - received for received, arrived in seen if received >= began_ms)
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
