@@ -25,7 +25,7 @@ GROUP_EVERY_S: Final = {"measure": 0.2}
 BEATS: Final = {"understand": 2}
 """
 How many groups' times a step's topic rests. Posts set the beat: what is read of them together stays together through all steps,
-so dispatch, which reads as soon as understand has written, adds no wait of its own.
+so dispatch, which reads as soon as understand has written, adds no wait of its own unless desks write to it all the time.
 """
 STEPS: Final = ("understand", "dispatch", "measure")
 TABLES: Final = {"dispatch": topics.WORK.name, "measure": topics.CASE_EVENTS.name}

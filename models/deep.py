@@ -103,9 +103,9 @@ def clean(text: str) -> str:
 
 class DeepClassifier:
     """
-    The deep classifier: 5 ms of CPU a post of 40 pieces alone, 4 in batches of 16, measured on a busy machine.
+    The deep classifier: 5 to 9 ms of CPU a post of 40 pieces alone, 4 to 7 in batches of 16, measured on several machines.
 
-    On another, whose processor has no more than AVX2, it was 15 and 12.
+    On one whose processor has no more than AVX2 it was 15 and 12.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -132,6 +132,7 @@ class SecondReader:
         await self._more.wait()
         batch, late = self.waiting.take(BATCH_MAX, self._clock())
         self.counts.skipped.labels("late").inc(late)
+        self.counts.waiting.set(len(self.waiting))
         if not len(self.waiting):
             self._more.clear()
         if not batch:
@@ -141,7 +142,6 @@ class SecondReader:
         labels = await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.label, texts)
         self.waiting.took(time.perf_counter() - began, len(batch))
         self.counts.read.inc(len(batch))
-        self.counts.waiting.set(len(self.waiting))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
 
     def _says(self, work: Understood, second: Classification) -> Relabel | Reconsidered | None:

@@ -36,7 +36,9 @@ def test_threads_take_their_memory_from_one_arena() -> None:
     assert (shares(kept=False), shares(kept=True)) == ("False", "True")
 
 
-def test_another_c_library_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_c_library_is_no_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
+    caplog.set_level("DEBUG", worker.__name__)
 
     worker._keep_one_arena()
+    assert caplog.messages == ["memory: this C library has no arenas to be kept"]

@@ -201,3 +201,19 @@ def test_what_is_left_of_a_store_is_what_it_held_after_a_group(tmp_path: Path, e
     assert [number for number in range(600) if db.get(b"thing|%d" % number) is not None] == list(range(reached + 1))
     # What filled a write buffer is there after a crash, what did not after a stop alone.
     assert reached == 599 if end == "stop" else 300 < reached < 599
+
+
+def test_a_changelogs_offset_by_itself_is_written_without_a_log_too(db: Any) -> None:
+    how: list[bool] = []
+
+    class Noted:
+        get = staticmethod(db.get)
+
+        def write(self, batch: Any, options: Any) -> None:
+            how.append(options.disable_wal)
+            db.write(batch, options)
+
+    store, tp = Recovered(Noted()), SimpleNamespace(topic="changelog", partition=0)
+    store.set_persisted_offset(tp, 7)
+
+    assert (store.persisted_offset(tp), how) == (7, [True])

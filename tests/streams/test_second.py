@@ -167,8 +167,10 @@ def test_what_has_waited_longer_than_the_budget_is_not_read_any_more() -> None:
 
         second.offer([a_record(unsure("x:3"), NOW)])
         now_s += 1.0
+        assert second.counts.registry.get_sample_value("zuruf_deep_waiting") == 1
         assert await second.read_next() == []
         assert (len(says.given), skipped(second, "late")) == (1, 2.0)
+        assert second.counts.registry.get_sample_value("zuruf_deep_waiting") == 0
 
     asyncio.run(go())
 
