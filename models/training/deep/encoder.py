@@ -20,11 +20,12 @@ HEAD_WIDTH: Final = 768
 class Layer(nn.Module):
     """One layer: attention, then the inner layer, each added to what it read and normalised."""
 
-    def __init__(self, width: int, inner: int, heads: int, epsilon: float) -> None:
+    def __init__(self, width: int, inner: int, heads: int, wide: int, epsilon: float) -> None:
+        """``wide``: channels of a head."""
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.wide = wide
+        self.qkv = nn.Linear(width, 3 * heads * wide)
+        self.out = nn.Linear(heads * wide, width)
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
         self.up = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
@@ -40,12 +41,12 @@ class Layer(nn.Module):
 
     def seen(self, x: Any, mask: Any) -> Any:
         """Return what attention gathers, side by side for all its heads."""
-        n, length, width = x.shape
-        split = self.qkv(x).view(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        n, length, _ = x.shape
+        split = self.qkv(x).view(n, length, 3, -1, self.wide).permute(2, 0, 3, 1, 4)
         query, keys, values = split.unbind(0)
         # By hand: torch's fused attention takes three times as long backward in bfloat16 on a processor.
-        scores = query @ keys.transpose(-1, -2) * (width // self.heads) ** -0.5 + mask
-        return (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, width)
+        scores = query @ keys.transpose(-1, -2) * self.wide**-0.5 + mask
+        return (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, -1)
 
 
 class Encoder(nn.Module):
@@ -60,7 +61,9 @@ class Encoder(nn.Module):
             "position", torch.from_numpy(tensors["emb.pos"] + tensors["emb.type"][0]), persistent=False
         )
         self.norm = nn.LayerNorm(base.width, eps=base.epsilon)
-        self.layers = nn.ModuleList(Layer(base.width, base.inner, base.heads, base.epsilon) for _ in range(base.layers))
+        wide = base.width // base.heads
+        sizes = [(len(tensors[f"l{at}.fi.b"]), len(tensors[f"l{at}.q.b"]) // wide) for at in range(base.layers)]
+        self.layers = nn.ModuleList(Layer(base.width, inner, heads, wide, base.epsilon) for inner, heads in sizes)
         self.load_state_dict({name: torch.from_numpy(array) for name, array in state_of(base).items()})
 
     def embed(self, ids: Any) -> Any:
@@ -83,13 +86,13 @@ class Encoder(nn.Module):
         """Return what the layer after the lowest ``layers`` reads, without a way back for gradients."""
         x = self.embed(ids).to(self.layers[0].up.weight.dtype)
         for layer in self.layers[:layers]:
-            x = layer(x, _mask(there, x.dtype))
+            x = layer(x, attending(there, x.dtype))
         return x
 
     def upper(self, x: Any, there: Any, start: int) -> Any:
         """Return the last layer, given what layer ``start`` reads."""
         for layer in self.layers[start:]:
-            x = layer(x, _mask(there, x.dtype))
+            x = layer(x, attending(there, x.dtype))
         return x
 
 
@@ -118,7 +121,8 @@ def _seconds(dtype: Any) -> float:
     return min(spent)
 
 
-def _mask(there: Any, dtype: Any) -> Any:
+def attending(there: Any, dtype: Any) -> Any:
+    """Return what is added to the scores of attention: 0 where a token is, -1e4 where none is. Shape (n, 1, 1, length)."""
     return ((~there).to(dtype) * -1e4)[:, None, None, :]
 
 
@@ -136,7 +140,7 @@ def reaches(encoder: Encoder, texts: Sequence[Sequence[int]]) -> list[dict[str, 
         there = torch.ones_like(ids, dtype=torch.bool)
         x = encoder.embed(ids)
         for layer, found in zip(encoder.layers, out, strict=True):
-            seen = layer.seen(x, _mask(there, x.dtype))
+            seen = layer.seen(x, attending(there, x.dtype))
             middle = layer.norm1(x + layer.out(seen))
             before = {"qkv": x, "out": seen, "up": middle, "down": nn.functional.gelu(layer.up(middle))}
             for name, value in before.items():

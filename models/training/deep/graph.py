@@ -39,7 +39,8 @@ quantisation has it, would let a text's labels depend on its neighbours in the b
 class Weights(Struct, frozen=True):
     """All that a graph is made of. Matrices are (in, out)."""
 
-    heads: int
+    wide: int
+    """Channels of a head; how many heads a layer has, its matrices say."""
     epsilon: float
     word_pairs: NDArray[np.uint8]
     """Shape (pieces, blocks, 16); see ``Base.word_pairs``."""
@@ -50,7 +51,7 @@ class Weights(Struct, frozen=True):
     norm: tuple[Array, Array]
     layers: list[dict[str, Array]]
     """
-    Of each layer qkv, out, up, down, each with ``_bias``; norm1, norm2 with ``_bias``.
+    Of each layer qkv (heads side by side within each third), out, up, down, each with ``_bias``; norm1, norm2 with ``_bias``.
 
     qkv, out, up and down with ``_low`` and ``_high``, shape (in,): how far each channel of what is multiplied
     reaches, over some texts; with ``_wide``, int64: the channels that stay float32; see ``wide``.
@@ -89,7 +90,7 @@ class _Writer:
         return str(self.op("LayerNormalization", x, scale, shift, axis=-1, epsilon=epsilon))
 
     def product(self, name: str, x: str, layer: dict[str, Any], part: str) -> str:
-        """Multiply ``x`` by an int8 matrix, a scale a column; its wide channels by their float32 rows."""
+        """Multiply ``x``, a row a token, by an int8 matrix, a scale a column; its wide channels by their float32 rows."""
         matrix, channels = layer[part].copy(), layer[f"{part}_wide"]
         name = f"{name}.{part}"
         rows, matrix[channels] = matrix[channels], 0
@@ -107,7 +108,7 @@ class _Writer:
         if not len(channels):
             return str(out)
         few = self.op("Gather", x, self.put(f"{name}.i", channels, np.int64), axis=-1)
-        return str(self.op("Add", out, self.op("MatMul", few, self.put(f"{name}.r", rows))))
+        return str(self.op("Gemm", few, self.put(f"{name}.r", rows), out))
 
 
 WIDE_MAX: Final = 12
@@ -145,10 +146,13 @@ def build(weights: Weights) -> "ModelProto":
     mask = writer.op(
         "Unsqueeze", writer.op("Mul", absent, writer.put("far", 1e4)), writer.put("inner", [1, 2], np.int64)
     )
-    x = _embedded(writer, weights)
+    texts, width = writer.op("Shape", "ids"), writer.put("width", [weights.position.shape[1]], np.int64)
+    x = writer.op(
+        "Reshape", _embedded(writer, weights), writer.put("by_token", [-1, weights.position.shape[1]], np.int64)
+    )
     for at, layer in enumerate(weights.layers):
-        x = _layer(writer, f"l{at}", x, mask, layer, weights)
-    _pooled(writer, x, weight, weights)
+        x = _layer(writer, f"l{at}", x, texts, mask, layer, weights)
+    _pooled(writer, writer.op("Reshape", x, writer.op("Concat", texts, width, axis=0)), weight, weights)
     graph = helper.make_graph(
         writer.nodes,
         "deep",
@@ -184,19 +188,20 @@ def _embedded(writer: _Writer, weights: Weights) -> str:
     return writer.normed("norm", writer.op("Add", word, position), *weights.norm, weights.epsilon)
 
 
-def _layer(writer: _Writer, name: str, x: str, mask: str, layer: dict[str, Array], weights: Weights) -> str:
+def _layer(writer: _Writer, name: str, x: str, texts: str, mask: str, layer: dict[str, Array], weights: Weights) -> str:
+    """One layer of rows by token; ``texts`` is the shape of the ids, by which attention has them by text."""
     width = layer["out"].shape[0]
-    qkv = writer.product(name, x, layer, "qkv")
-    third = writer.put("third", [width] * 3, np.int64)
-    by_head = writer.put("by_head", [0, 0, weights.heads, width // weights.heads], np.int64)
-    split = [writer.op("Reshape", part, by_head) for part in writer.op("Split", qkv, third, axis=-1, outputs=3)]
-    query = writer.op("Transpose", split[0], perm=[0, 2, 1, 3])
-    keys = writer.op("Transpose", split[1], perm=[0, 2, 3, 1])
-    values = writer.op("Transpose", split[2], perm=[0, 2, 1, 3])
-    scaled = writer.op("Mul", writer.op("MatMul", query, keys), writer.put("root", (width // weights.heads) ** -0.5))
+    heads, wide = width // weights.wide, weights.wide
+    sizes = writer.op("Concat", texts, writer.put(f"{name}.by_head", [3 * heads, wide], np.int64), axis=0)
+    qkv = writer.op("Reshape", writer.product(name, x, layer, "qkv"), sizes)
+    third = writer.put(f"{name}.third", [heads] * 3, np.int64)
+    by_head = writer.op("Transpose", qkv, perm=[0, 2, 1, 3])
+    query, keys, values = writer.op("Split", by_head, third, axis=1, outputs=3)
+    scores = writer.op("MatMul", query, writer.op("Transpose", keys, perm=[0, 1, 3, 2]))
+    scaled = writer.op("Mul", scores, writer.put("root", wide**-0.5))
     share = writer.op("Softmax", writer.op("Add", scaled, mask), axis=-1)
     seen = writer.op("Transpose", writer.op("MatMul", share, values), perm=[0, 2, 1, 3])
-    seen = writer.op("Reshape", seen, writer.put("flat", [0, 0, width], np.int64))
+    seen = writer.op("Reshape", seen, writer.put(f"{name}.by_token", [-1, width], np.int64))
     out = writer.product(name, seen, layer, "out")
     x = writer.normed(f"{name}.norm1", writer.op("Add", x, out), layer["norm1"], layer["norm1_bias"], weights.epsilon)
     up = writer.op("Gelu", writer.product(name, x, layer, "up"))

@@ -1,4 +1,4 @@
-"""Heads over vectors of an encoder: fitted, calibrated and scored like the fast tier's."""
+"""Heads over vectors of an encoder: calibrated and scored like the fast tier's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,20 +16,6 @@ from models.training.fit import label_ids
 from models.training.run import TARGETS, WRITTEN_WEIGHT
 
 Ids = NDArray[np.int64]
-
-STRENGTH: Final = 0.01
-"""C of the logistic regressions over standardised features: 0.003 and 0.03 differ by less than half a point."""
-SET_WEIGHTS: Final[Mapping[str, Mapping[str, float]]] = {
-    "sentiment": {TRIAGE: 5.0},
-    "toxic": {"davidson_hate": 0.2, "tweeteval_hate": 0.5},
-}
-
-
-NATURAL: Final = ("sentiment",)
-"""
-Heads that are calibrated by their values' own shares, not by the roots of them as the others are: no value is so rare
-that it would get lost, and data/triage and TweetEval score higher so (UMSAB, whose shares are even, half a point lower).
-"""
 
 
 class Linear(Struct, frozen=True):
@@ -52,26 +38,10 @@ class Finished(Struct, frozen=True):
     scores: Scores
 
 
-def fit(head: str, features: Floats, examples: Sequence[Example]) -> Linear:
-    """Fit a head by logistic regression, rare values weighted as much as frequent ones."""
-    from sklearn.linear_model import LogisticRegression
-
-    labels = label_ids(examples, head)
-    weights = np.array([SET_WEIGHTS.get(head, {}).get(example.source, 1.0) for example in examples])
-    middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
-    balanced = "balanced" if head != "language" else None
-    machine = LogisticRegression(C=STRENGTH, class_weight=balanced, max_iter=300)
-    machine.fit((features - middle) / spread, labels, sample_weight=weights)
-    scaled = machine.coef_.T / spread[:, None]
-    return Linear(scaled, machine.intercept_ - middle @ scaled)
-
-
 def finish(head: str, margins: Floats, examples: Sequence[Example]) -> Finished:
     """Calibrate a head on margins of texts that it was not fitted on, and score it by calibrations that did not see them."""
     labels = label_ids(examples, head)
     weights = np.array([WRITTEN_WEIGHT if example.written else 1.0 for example in examples])
-    if head in NATURAL:
-        weights *= np.bincount(labels, weights)[labels]  # Of which calibrate takes the root.
     folds = np.array([e.fold if e.source == TRIAGE else at % FOLDS for at, e in enumerate(examples)])
     found, confidence = np.zeros(len(labels), np.int64), np.zeros(len(labels))
     for fold in range(FOLDS):

@@ -37,6 +37,17 @@ ANCHORS: Final = {
 }
 """Texts whose vector is held to what the base gives, so that it still says what a text is about."""
 
+MET: Final = {
+    WRITTEN: 900,
+    READ: 900,
+    "tweeteval_sentiment": 500,
+    "umsab_tweet_sentiment": 500,
+    "language_id_lingua": 200,
+    "germeval2018_offensive": 200,
+    "banking77": 150,
+}
+"""Texts by which the heads and neurons are chosen that stay."""
+
 FIRST: Final = Plan(
     shares={
         WRITTEN: 2.0,
@@ -64,6 +75,21 @@ FIRST: Final = Plan(
     rate=1.2e-4,
     frozen=4,
     tokens=1536,
+)
+TWEETS: Final = Plan(
+    shares={
+        "tweeteval_sentiment": 0.8,
+        "umsab_tweet_sentiment": 1.0,
+        "sb10k": 1.0,
+        "potts": 0.3,
+        WRITTEN: 0.15,
+        READ: 0.3,
+    },
+    epochs=1.0,
+    rate=8e-5,
+    frozen=4,
+    tokens=1536,
+    warmup=50,
 )
 TEACHER: Final = Plan(
     shares={
