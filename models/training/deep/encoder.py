@@ -20,12 +20,12 @@ HEAD_WIDTH: Final = 768
 class Layer(nn.Module):
     """One layer: attention, then the inner layer, each added to what it read and normalised."""
 
-    def __init__(self, width: int, inner: int, heads: int, wide: int, epsilon: float) -> None:
-        """``wide``: channels of a head."""
+    def __init__(self, width: int, inner: int, heads: int, per_head: int, epsilon: float) -> None:
+        """``per_head``: channels of a head."""
         super().__init__()
-        self.wide = wide
-        self.qkv = nn.Linear(width, 3 * heads * wide)
-        self.out = nn.Linear(heads * wide, width)
+        self.per_head = per_head
+        self.qkv = nn.Linear(width, 3 * heads * per_head)
+        self.out = nn.Linear(heads * per_head, width)
         self.norm1 = nn.LayerNorm(width, eps=epsilon)
         self.up = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
@@ -42,10 +42,10 @@ class Layer(nn.Module):
     def seen(self, x: Any, mask: Any) -> Any:
         """Return what attention gathers, side by side for all its heads."""
         n, length, _ = x.shape
-        split = self.qkv(x).view(n, length, 3, -1, self.wide).permute(2, 0, 3, 1, 4)
+        split = self.qkv(x).view(n, length, 3, -1, self.per_head).permute(2, 0, 3, 1, 4)
         query, keys, values = split.unbind(0)
         # By hand: torch's fused attention takes three times as long backward in bfloat16 on a processor.
-        scores = query @ keys.transpose(-1, -2) * self.wide**-0.5 + mask
+        scores = query @ keys.transpose(-1, -2) * self.per_head**-0.5 + mask
         return (torch.softmax(scores, -1) @ values).transpose(1, 2).reshape(n, length, -1)
 
 
@@ -61,9 +61,9 @@ class Encoder(nn.Module):
             "position", torch.from_numpy(tensors["emb.pos"] + tensors["emb.type"][0]), persistent=False
         )
         self.norm = nn.LayerNorm(base.width, eps=base.epsilon)
-        wide = base.width // base.heads
-        sizes = [(len(tensors[f"l{at}.fi.b"]), len(tensors[f"l{at}.q.b"]) // wide) for at in range(base.layers)]
-        self.layers = nn.ModuleList(Layer(base.width, inner, heads, wide, base.epsilon) for inner, heads in sizes)
+        per_head = base.width // base.heads
+        sizes = [(len(tensors[f"l{at}.fi.b"]), len(tensors[f"l{at}.q.b"]) // per_head) for at in range(base.layers)]
+        self.layers = nn.ModuleList(Layer(base.width, inner, heads, per_head, base.epsilon) for inner, heads in sizes)
         self.load_state_dict({name: torch.from_numpy(array) for name, array in state_of(base).items()})
 
     def embed(self, ids: Any) -> Any:

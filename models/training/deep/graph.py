@@ -39,8 +39,8 @@ quantisation has it, would let a text's labels depend on its neighbours in the b
 class Weights(Struct, frozen=True):
     """All that a graph is made of. Matrices are (in, out)."""
 
-    wide: int
-    """Channels of a head; how many heads a layer has, its matrices say."""
+    per_head: int
+    """Channels of a head of attention; how many heads a layer has, its matrices say."""
     epsilon: float
     word_pairs: NDArray[np.uint8]
     """Shape (pieces, blocks, 16); see ``Base.word_pairs``."""
@@ -191,14 +191,14 @@ def _embedded(writer: _Writer, weights: Weights) -> str:
 def _layer(writer: _Writer, name: str, x: str, texts: str, mask: str, layer: dict[str, Array], weights: Weights) -> str:
     """One layer of rows by token; ``texts`` is the shape of the ids, by which attention has them by text."""
     width = layer["out"].shape[0]
-    heads, wide = width // weights.wide, weights.wide
-    sizes = writer.op("Concat", texts, writer.put(f"{name}.by_head", [3 * heads, wide], np.int64), axis=0)
+    heads = width // weights.per_head
+    sizes = writer.op("Concat", texts, writer.put(f"{name}.by_head", [3 * heads, weights.per_head], np.int64), axis=0)
     qkv = writer.op("Reshape", writer.product(name, x, layer, "qkv"), sizes)
     third = writer.put(f"{name}.third", [heads] * 3, np.int64)
     by_head = writer.op("Transpose", qkv, perm=[0, 2, 1, 3])
     query, keys, values = writer.op("Split", by_head, third, axis=1, outputs=3)
     scores = writer.op("MatMul", query, writer.op("Transpose", keys, perm=[0, 1, 3, 2]))
-    scaled = writer.op("Mul", scores, writer.put("root", wide**-0.5))
+    scaled = writer.op("Mul", scores, writer.put("root", weights.per_head**-0.5))
     share = writer.op("Softmax", writer.op("Add", scaled, mask), axis=-1)
     seen = writer.op("Transpose", writer.op("MatMul", share, values), perm=[0, 2, 1, 3])
     seen = writer.op("Reshape", seen, writer.put(f"{name}.by_token", [-1, width], np.int64))

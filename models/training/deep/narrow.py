@@ -30,14 +30,14 @@ def narrowed(base: Base, encoder: Encoder, texts: Sequence[Batch]) -> Base:
     read, by_heads, by_neurons = begun, [], []
     for layer in encoder.layers:
         seen, attention = _attention(layer, texts, read)
-        by_heads.append(cut(attention, HEADS.least, layer.wide).lost)
+        by_heads.append(cut(attention, HEADS.least, layer.per_head).lost)
         middle, inner = _inner(layer, texts, [x + layer.out(s) for x, s in zip(read, seen, strict=True)])
         by_neurons.append(cut(inner, NEURONS.least).lost)
         read = [layer.inner(x) for x in middle]
     read = begun
     for layer, heads, neurons in zip(encoder.layers, shares(by_heads, HEADS), shares(by_neurons, NEURONS), strict=True):
         seen, attention = _attention(layer, texts, read)
-        found = cut(attention, heads, layer.wide)
+        found = cut(attention, heads, layer.per_head)
         _keep(layer.qkv, np.concatenate([found.kept + third * len(attention.said.T) for third in range(3)]))
         _replace(layer.out, found)
         kept = [s[..., torch.from_numpy(found.kept)] for s in seen]

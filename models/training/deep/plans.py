@@ -91,6 +91,7 @@ TWEETS: Final = Plan(
     tokens=1536,
     warmup=50,
 )
+"""Most tweets for sentiment once more, from the first stage on, with some of our own posts so that these are not forgotten."""
 TEACHER: Final = Plan(
     shares={
         WRITTEN: 2.0,

@@ -1,4 +1,4 @@
-"""From the base and the sets to the deep tier's artifact: prune, learn twice, teach, cross-validate, calibrate, write."""
+"""From the base and the sets to the deep tier's artifact: narrow, learn, teach, cross-validate, calibrate, write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from models.training.deep.data import Text, read
 from models.training.deep.encoder import HEAD_WIDTH, Encoder, pooled, quick, reaches
 from models.training.deep.learn import OURS, Lower, Net, Rows, batches, learn, net_of, padded, remembered, rows_of
 from models.training.deep.narrow import narrowed
-from models.training.deep.plans import AGAIN, ANCHORS, FIRST, MET, SECOND, TEACHER, TWEETS
+from models.training.deep.plans import AGAIN, ANCHORS, FIRST, MET, SECOND, TEACHER, TWEETS, Plan
 from models.training.evaluate import MEASURING, Scores, measured
 
 Ids = NDArray[np.int64]
@@ -139,8 +139,7 @@ def _slimmed(base: Base, kept: Ids, texts: Sequence[Text], rows: Rows, path: Pat
         np.savez(path, **{name: array for name, array in slim.items() if array is not base.tensors[name]})
     with np.load(path) as saved:
         tensors = base.tensors | dict(saved)
-    wide = base.width // base.heads
-    for part, name, size in (("heads", "q", wide), ("neurons", "fi", 1)):
+    for part, name, size in (("heads", "q", base.width // base.heads), ("neurons", "fi", 1)):
         progress(f"{part}: {', '.join(str(len(tensors[f'l{at}.{name}.b']) // size) for at in range(base.layers))}")
     return replace(base, tensors=tensors)
 
@@ -210,13 +209,25 @@ def _others(texts: Sequence[Text]) -> Ids:
 
 def more_tweets(material: Material, begun: Net, work: Path, progress: Progress) -> Net:
     """Learn the sentiment of tweets once more, going on from ``begun``."""
+    return _going_on(material, begun, work / "tweets.pt", _others(material.texts), TWEETS, progress)
+
+
+def _going_on(
+    material: Material,
+    begun: Net,
+    path: Path,
+    allowed: Ids,
+    plan: Plan,
+    progress: Progress,
+    lower: Lower | None = None,
+) -> Net:
+    """Return a net that has gone on from ``begun``, as it was kept if it was."""
     net = net_of(Encoder(material.base, material.kept), material.rows)
-    path = work / "tweets.pt"
     if path.exists():
         net.load_state_dict(torch.load(path)["net"])
         return net
     net.load_state_dict(begun.state_dict())
-    learn(net, material.rows, _others(material.texts), TWEETS, lambda line: progress(f"tweets: {line}"))
+    learn(net, material.rows, allowed, plan, lambda line: progress(f"{path.stem}: {line}"), lower=lower)
     torch.save({"net": net.state_dict()}, path)
     return net
 
@@ -239,19 +250,11 @@ def second(material: Material, begun: Net, lower: Lower, fold: int, work: Path, 
     Args:
         fold: The one that is left out; -1 for none.
     """
-    net = net_of(Encoder(material.base, material.kept), material.rows)
-    path = work / f"second{fold}.pt"
-    if path.exists():
-        net.load_state_dict(torch.load(path)["net"])
-        return net
-    net.load_state_dict(begun.state_dict())
     examples = [text.example for text in material.texts]
     allowed = np.array(
         [at for at in second_rows(material) if examples[at].part == "train" and (fold < 0 or examples[at].fold != fold)]
     )
-    learn(net, material.rows, allowed, SECOND, lambda line: progress(f"fold {fold}: {line}"), lower=lower)
-    torch.save({"net": net.state_dict()}, path)
-    return net
+    return _going_on(material, begun, work / f"second{fold}.pt", allowed, SECOND, progress, lower)
 
 
 def mixed(begun: Net, second: Net, tweets: Net) -> Net:
@@ -381,7 +384,7 @@ def weights_of(material: Material, net: Net, head: NDArray[np.float32], bias: ND
         layers.append(layer)
     tensors = material.base.tensors
     return graph.Weights(
-        wide=material.base.width // material.base.heads,
+        per_head=material.base.width // material.base.heads,
         epsilon=material.base.epsilon,
         word_pairs=material.base.word_pairs[material.kept],
         word_scales=material.base.word_scales[material.kept],

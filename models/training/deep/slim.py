@@ -64,12 +64,12 @@ class Cut(Struct, frozen=True):
     """After each part taken out, the squared error so far, as a share of what the norm behind it gives."""
 
 
-def cut(way: Way, left: int, wide: int = 1) -> Cut:
+def cut(way: Way, left: int, columns: int = 1) -> Cut:
     """
     Take out parts until ``left`` are left; errors count as the norm behind them shows them.
 
     Args:
-        wide: Columns of a part: 1 of a neuron.
+        columns: Of a part: 1 of a neuron.
     """
     scale = np.where(np.abs(way.shown) < 1e-6, 1.0, way.shown)
     heavy = way.spread**-2.0
@@ -80,23 +80,23 @@ def cut(way: Way, left: int, wide: int = 1) -> Cut:
     together[np.diag_indices_from(together)] += DAMPING * np.trace(together) / len(together)
     inverse = np.linalg.inv(together)
     begun = (way.out * scale[:, None]).T
-    weights, parts = begun.copy(), len(begun) // wide
+    weights, parts = begun.copy(), len(begun) // columns
     alive, lost, error = np.ones(parts, bool), [], 0.0
     while alive.sum() > left:
-        own = np.einsum("agah->agh", inverse.reshape(parts, wide, parts, wide)).copy()
-        own[~alive] = np.eye(wide)
+        own = np.einsum("agah->agh", inverse.reshape(parts, columns, parts, columns)).copy()
+        own[~alive] = np.eye(columns)
         narrow = np.linalg.inv(own)
-        of_part = weights.reshape(parts, wide, -1)
+        of_part = weights.reshape(parts, columns, -1)
         costs = np.einsum("ago,ago->a", of_part, narrow @ of_part)
         least = int(np.where(alive, costs, np.inf).argmin())
         error += costs[least]
         lost.append(error / (way.shown**2).sum())
-        gone = slice(least * wide, (least + 1) * wide)
+        gone = slice(least * columns, (least + 1) * columns)
         share = inverse[:, gone] @ narrow[least]
         weights -= share @ weights[gone].copy()
         inverse -= share @ inverse[gone].copy()
         weights[gone], inverse[gone], inverse[:, gone], alive[least] = 0, 0, 0, False
-    kept = np.nonzero(np.repeat(alive, wide))[0]
+    kept = np.nonzero(np.repeat(alive, columns))[0]
     return Cut(kept, (weights[kept] / scale).T, way.bias + mean @ ((begun - weights) / scale), np.array(lost))
 
 
