@@ -74,7 +74,15 @@ def _toxic(column: str, *bad: str) -> Callable[[Row], dict[str, str]]:
 
 
 def _umsab(row: Row) -> dict[str, str]:
-    return {"sentiment": row["sentiment"], "language": row["lang"]}
+    """
+    Return both labels; of the Hindi part the language alone, for its sentiment is chance.
+
+    A linear machine, cross-validated within the part, gets 0.36 of three even values (0.53 to 0.61 in other languages), and what
+    a deep net is surest of is right in a third of them. The set's authors report 0.37 for nets that learnt from this part alone,
+    and 0.53 to 0.56 of its test part, which is not here, for nets that learnt from all languages: there labels are sound.
+    """
+    labels = {"language": row["lang"]}
+    return labels if row["lang"] == "hi" else labels | {"sentiment": row["sentiment"]}
 
 
 def _lingua(row: Row) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from models.training.compare import NAMES, Row, compare, page, tasks
+from models.training.compare import NAMES, NOISE, Row, compare, page, tasks
 from models.training.run import run
 from tests.models.small import BITS, write_data
 
@@ -56,7 +57,8 @@ def test_both_files_hold_all_rows_and_the_command(compared: tuple[list[Row], Pat
 
 def test_the_best_of_a_row_is_bold_and_what_is_missing_is_blank() -> None:
     text = page(
-        [Row("A", "accuracy", 10, {"tfidf": 0.5, "product": 0.75}), Row("B", "accuracy", 10, {"tfidf": 1.0})], "x"
+        [Row("A", "accuracy", 10, {"tfidf": 0.5, "product": 0.75}), Row("B", "accuracy", 10, {"tfidf": 1.0})],
+        {"fast": "x", "deep": "y"},
     )
 
     assert "| A | accuracy | 10 | 0.500 | **0.750** |" in text
@@ -70,4 +72,29 @@ def test_a_test_text_is_in_no_train_part(tmp_path: Path) -> None:
         file.write(held + "\n")
 
     task = next(task for task in tasks(data) if task.name == "Banking77 test")
-    assert not set(task.train) & set(task.test)
+    assert not set(task.train.plain) & set(task.test.plain)
+
+
+def test_what_has_labels_of_chance_is_measured_with_and_not_learnt_from(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    for part in ("train", "val"):
+        path = data / "umsab_tweet_sentiment" / f"{part}.csv"
+        path.write_text(path.read_text().replace(",nl,", f",{NOISE},"))
+
+    task = next(task for task in tasks(data) if task.name == "UMSAB val")
+    assert NOISE in task.groups
+    assert len(task.groups) == len(task.test.plain) == len(task.test.raw)
+    assert all("sprachenl" in text for text, lang in zip(task.test.plain, task.groups, strict=True) if lang == NOISE)
+    assert not any("sprachenl" in text for text in task.train.plain)
+
+
+def test_rows_without_the_language_of_chance_stand_beside_the_whole(tmp_path: Path, compared: Any) -> None:
+    data = write_data(tmp_path / "data")
+    for part in ("train", "val"):
+        path = data / "umsab_tweet_sentiment" / f"{part}.csv"
+        path.write_text(path.read_text().replace(",nl,", f",{NOISE},"))
+
+    rows = {row.task: row for row in compare(data, tmp_path, lambda line: None, artifact=compared[1], detectors={})}
+    whole, noise, rest = (rows[f"UMSAB val{end}"].texts for end in ("", f", {NOISE}", f", all but {NOISE}"))
+    assert noise > 0
+    assert rest == whole - noise

@@ -11,7 +11,7 @@ from models.errors import Misconfigured
 from models.text import code_points, normalise
 from models.training import need_extra, train
 from models.training.calibrate import calibrate, calibration_error, probabilities, threshold
-from models.training.data import TRIAGE, Example, is_bound, key, load, near_keys, read_triage
+from models.training.data import SOURCES, TRIAGE, Example, is_bound, key, load, near_keys, read_triage
 from models.training.evaluate import evaluate, macro_f1, macro_recall
 from models.training.features import WORD_WEIGHT, bucket_ids, counts, hashes, idf_of, size, weigh, word_hashes
 from models.training.run import run
@@ -78,6 +78,13 @@ def test_sets_that_forbid_commercial_use_are_trained_on_only_if_asked_for(data: 
 
     assert bound(load(data)) == set()
     assert bound(load(data, with_nc=True)) == {"germeval2017", "twitter_us_airline"}
+
+
+def test_what_has_labels_of_chance_teaches_its_language_alone() -> None:
+    read = next(source.read for source in SOURCES if source.name == "umsab_tweet_sentiment")
+
+    assert read({"lang": "hi", "sentiment": "positive"}) == {"language": "hi"}
+    assert read({"lang": "pt", "sentiment": "positive"}) == {"language": "pt", "sentiment": "positive"}
 
 
 def test_posts_of_triage_are_trained_on_whatever_the_licence_of_their_texts(data: Path) -> None:

@@ -67,9 +67,9 @@ measured as the table's number of texts says (995 a fold). For other sets they a
 parts that it did not learn from. Scores called measured are the written artifact's own, of the larger sets on an even sample.
 
 It reads one text at a time, 96 pieces at most, and knows nothing of history, pictures or the author. It was made for German and
-English posts to brands; sentiment was also learnt from tweets in French, Spanish, Italian, Portuguese, Arabic and Hindi,
-category to answer from 1,400 posts in seven other languages. Toxicity was learnt in German and English only. For the language of
-single words and pairs of words the fast tier's n-grams are better.
+English posts to brands; sentiment was also learnt from tweets in French, Spanish, Italian, Portuguese and Arabic (not in Hindi:
+the labels that there are of it are chance), category to answer from 1,400 posts in seven other languages. Toxicity was learnt
+in German and English only. For the language of single words and pairs of words the fast tier's n-grams are better.
 """
 
 

@@ -1,0 +1,182 @@
+"""
+Three ways to learn labels from the same texts: TF-IDF, our n-grams, and what the deep tier makes of a text.
+
+On each stands a linear machine. How far it trusts what it has seen, its strength, is chosen for each way and each set by
+cross-validation among the texts that it learns from.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from models.training.features import counts, idf_of, weigh
+from models.training.fit import SEED, Plan, separate
+from models.training.run import BITS
+
+Ids = NDArray[np.int64]
+Measure = Callable[[Ids, Ids], float]
+Machine = Callable[[Any], Ids]
+"""Features -> places of values."""
+
+FOLDS: Final = 3
+SEARCHED_MAX: Final = 6_000
+"""Texts by which a strength is chosen, evenly taken."""
+
+
+class Texts(Struct, frozen=True):
+    """Texts, as both tiers read them."""
+
+    plain: list[str]
+    """Normalised."""
+    raw: list[str]
+
+    def at(self, places: Sequence[int] | Ids) -> "Texts":
+        """Return those at some places."""
+        return Texts([self.plain[at] for at in places], [self.raw[at] for at in places])
+
+
+class Way(Struct, frozen=True):
+    """How texts become numbers, and a machine that reads them."""
+
+    features: Callable[[Texts, Texts], tuple[Any, Any]]
+    """Texts to learn from and others -> features of both, those of the first alone looked at; rows by text."""
+    fit: Callable[[Any, Ids, float, bool], Machine]
+    """Features, labels, strength, whether rare values count as much as frequent ones -> a machine."""
+    strengths: tuple[float, ...]
+    """Among which is chosen."""
+
+
+def learnt(way: Way, train: Texts, labels: Sequence[str], test: Texts, balanced: bool, measure: Measure) -> list[str]:
+    """
+    Learn from ``train`` and return what that says of ``test``.
+
+    Args:
+        measure: By which the strength is chosen.
+    """
+    values, ids = np.unique(np.array(labels), return_inverse=True)
+    seen, unseen = way.features(train, test)
+    machine = way.fit(seen, ids, chosen(way, seen, ids, balanced, measure), balanced)
+    return [str(values[at]) for at in machine(unseen)]
+
+
+def chosen(way: Way, features: Any, labels: Ids, balanced: bool, measure: Measure) -> float:
+    """Return the strength that does best in three folds of at most SEARCHED_MAX texts; of equals the least."""
+    from sklearn.model_selection import StratifiedKFold
+
+    some = np.arange(len(labels))[:: -(-len(labels) // SEARCHED_MAX)]
+    parts = list(StratifiedKFold(FOLDS, shuffle=True, random_state=SEED).split(some, labels[some]))
+
+    def reached(strength: float) -> float:
+        found = np.zeros(len(some), np.int64)
+        for seen, unseen in parts:
+            values, ids = np.unique(labels[some[seen]], return_inverse=True)
+            found[unseen] = values[way.fit(features[some[seen]], ids, strength, balanced)(features[some[unseen]])]
+        return measure(labels[some], found)
+
+    return max(way.strengths, key=reached)
+
+
+# -- TF-IDF
+
+
+def tfidf(train: Sequence[str], test: Sequence[str]) -> tuple[Any, Any]:
+    """
+    Return the usual strong baseline's features: words 1-2 and characters 2-5 within words, each with its own vocabulary.
+
+    Both halves have length 1; a text is brought to length 1 too, so that a strength means the same here and in ours.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    union = FeatureUnion(
+        [
+            ("words", TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32)),
+            ("letters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True, dtype=np.float32)),
+        ]
+    )  # fmt: skip
+    fitted = (union.fit_transform(train) * _HALF).tocsr()
+    return fitted, (union.transform(test) * _HALF).tocsr() if test else fitted[:0]
+
+
+_HALF: Final = np.float32(np.sqrt(0.5))
+
+
+def _support(features: Any, labels: Ids, strength: float, balanced: bool) -> Machine:
+    from sklearn.svm import LinearSVC
+
+    machine = LinearSVC(C=strength, class_weight="balanced" if balanced else None, random_state=SEED)
+    machine.fit(features, labels)
+    return lambda other: np.asarray(machine.predict(other), np.int64)
+
+
+# -- our n-grams
+
+
+def _hashed(train: Texts, test: Texts) -> tuple[Any, Any]:
+    counted = counts(train.plain, BITS)
+    idf = idf_of(counted)
+    return weigh(counted, idf).tocsr(), weigh(counts(test.plain, BITS), idf).tocsr()
+
+
+def _separated(features: Any, labels: Ids, strength: float, balanced: bool) -> Machine:
+    linear = separate(features, labels, Plan(strength, balanced))
+
+    def machine(other: Any) -> Ids:
+        margins = linear.margins(other)
+        return margins.argmax(axis=1) if margins.shape[1] > 1 else (margins[:, 0] > 0).astype(np.int64)
+
+    return machine
+
+
+# -- the deep tier
+
+
+class Deep(Protocol):
+    """What is asked of the deep classifier."""
+
+    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the logits and the vectors of raw texts."""
+
+
+class DeepReader:
+    """What the deep tier makes of texts, each read once: its vector and its logits, side by side."""
+
+    def __init__(self, classifier: Deep) -> None:
+        self._classifier = classifier
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def read(self, raw: Sequence[str]) -> NDArray[np.float32]:
+        """Return features of raw texts. Shape (n, width of a vector + columns of the heads)."""
+        new = sorted(set(raw) - self._known.keys())
+        logits, vectors = self._classifier.logits(new)
+        self._known.update(zip(new, np.concatenate([vectors, logits], axis=1), strict=True))
+        return np.stack([self._known[text] for text in raw])
+
+    def features(self, train: Texts, test: Texts) -> tuple[Any, Any]:
+        """Return both's features, each column evened by those of ``train``."""
+        seen, unseen = self.read(train.raw), self.read(test.raw)
+        middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+        return (seen - middle) / spread, (unseen - middle) / spread
+
+
+def _logistic(features: Any, labels: Ids, strength: float, balanced: bool) -> Machine:
+    from sklearn.linear_model import LogisticRegression
+
+    machine = LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=300)
+    machine.fit(features, labels)
+    return lambda other: np.asarray(machine.predict(other), np.int64)
+
+
+STRENGTHS: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+
+
+def ways(reader: DeepReader) -> dict[str, Way]:
+    """Return all three by the name of their column."""
+    return {
+        "tfidf": Way(lambda train, test: tfidf(train.plain, test.plain), _support, STRENGTHS),
+        "same_data": Way(_hashed, _separated, STRENGTHS),
+        "deep_same_data": Way(reader.features, _logistic, (0.0001, 0.001, 0.01, 0.1)),
+    }
