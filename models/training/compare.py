@@ -389,9 +389,9 @@ def page(rows: Sequence[Row], versions: Mapping[str, str]) -> str:
 Made by `{COMMAND}` with the versions
 `{versions["fast"]}` (fast) and `{versions["deep"]}` (deep); shares of 1.
 
-"Same data" learnt from the labels that TF-IDF learnt from, a head for each set: "fast" our hashed n-grams, each scaled by how
-much it tells the values apart, under a support vector machine; "deep" what the deep tier makes of a text, its vector and its
-logits, under logistic regression. "As shipped" is the artifact: one head serves all sets, by our rubric and not by theirs.
+"Same data" learnt from the labels that TF-IDF learnt from, a head for each set: "fast" from our hashed n-grams, each scaled by
+how much it tells the values apart, under a support vector machine; "deep" from these and what the deep tier makes of a text, its
+vector and its logits. "As shipped" is the artifact: one head serves all sets, by our rubric and not by theirs.
 TF-IDF is scikit-learn's: words 1-2 and characters 2-5 within words, sublinear, under a support vector machine. It keeps a
 column for each n-gram, hundreds of thousands of them; ours have {size(BITS):,} buckets. How strong a machine is was chosen for
 each of the three and each set, by cross-validation among the texts that it learns from.

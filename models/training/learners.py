@@ -1,5 +1,5 @@
 """
-Three ways to learn labels from the same texts: TF-IDF, our n-grams, and what the deep tier makes of a text.
+Three ways to learn labels from the same texts: TF-IDF, our n-grams, and these with what the deep tier makes of a text.
 
 On each stands a linear machine. How far it trusts what it has seen, its strength, is chosen for each way and each set by
 cross-validation among the texts that it learns from.
@@ -12,14 +12,18 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.training.features import counts, idf_of, weigh
+from models.training.features import counts, idf_of, size, weigh
 from models.training.fit import SEED, Plan, separate
+from models.training.lift import SCALE
 from models.training.run import BITS
 
 Ids = NDArray[np.int64]
 Measure = Callable[[Ids, Ids], float]
 Machine = Callable[[Any], Ids]
 """Features -> places of values."""
+
+STRENGTHS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Among which is chosen."""
 
 FOLDS: Final = 3
 SEARCHED_MAX: Final = 6_000
@@ -45,8 +49,6 @@ class Way(Struct, frozen=True):
     """Texts to learn from and others -> features of both, those of the first alone looked at; rows by text."""
     fit: Callable[[Any, Ids, float, bool], Machine]
     """Features, labels, strength, whether rare values count as much as frequent ones -> a machine."""
-    strengths: tuple[float, ...]
-    """Among which is chosen."""
 
 
 def learnt(way: Way, train: Texts, labels: Sequence[str], test: Texts, balanced: bool, measure: Measure) -> list[str]:
@@ -63,7 +65,7 @@ def learnt(way: Way, train: Texts, labels: Sequence[str], test: Texts, balanced:
 
 
 def chosen(way: Way, features: Any, labels: Ids, balanced: bool, measure: Measure) -> float:
-    """Return the strength that does best in three folds of at most SEARCHED_MAX texts; of equals the least."""
+    """Return which of STRENGTHS does best in three folds of at most SEARCHED_MAX texts; of equals the least."""
     from sklearn.model_selection import StratifiedKFold
 
     some = np.arange(len(labels))[:: -(-len(labels) // SEARCHED_MAX)]
@@ -76,7 +78,7 @@ def chosen(way: Way, features: Any, labels: Ids, balanced: bool, measure: Measur
             found[unseen] = values[way.fit(features[some[seen]], ids, strength, balanced)(features[some[unseen]])]
         return measure(labels[some], found)
 
-    return max(way.strengths, key=reached)
+    return max(STRENGTHS, key=reached)
 
 
 # -- TF-IDF
@@ -122,7 +124,7 @@ def _hashed(train: Texts, test: Texts) -> tuple[Any, Any]:
 
 
 def _separated(features: Any, labels: Ids, strength: float, balanced: bool) -> Machine:
-    linear = separate(features, labels, Plan(strength, balanced))
+    linear = separate(features, labels, Plan(strength, balanced), fixed=features.shape[1] - size(BITS))
 
     def machine(other: Any) -> Ids:
         margins = linear.margins(other)
@@ -156,27 +158,23 @@ class DeepReader:
         return np.stack([self._known[text] for text in raw])
 
     def features(self, train: Texts, test: Texts) -> tuple[Any, Any]:
-        """Return both's features, each column evened by those of ``train``."""
+        """Return both's n-grams with what was read beside them, each column evened by those of ``train``, as in ``lift``."""
+        from scipy import sparse
+
         seen, unseen = self.read(train.raw), self.read(test.raw)
         middle, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
-        return (seen - middle) / spread, (unseen - middle) / spread
-
-
-def _logistic(features: Any, labels: Ids, strength: float, balanced: bool) -> Machine:
-    from sklearn.linear_model import LogisticRegression
-
-    machine = LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=300)
-    machine.fit(features, labels)
-    return lambda other: np.asarray(machine.predict(other), np.int64)
-
-
-STRENGTHS: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+        parts = zip(_hashed(train, test), (seen, unseen), strict=True)
+        beside = [
+            sparse.hstack([grams, sparse.csr_matrix((read - middle) / spread * SCALE)], format="csr")
+            for grams, read in parts
+        ]
+        return beside[0], beside[1]
 
 
 def ways(reader: DeepReader) -> dict[str, Way]:
     """Return all three by the name of their column."""
     return {
-        "tfidf": Way(lambda train, test: tfidf(train.plain, test.plain), _support, STRENGTHS),
-        "same_data": Way(_hashed, _separated, STRENGTHS),
-        "deep_same_data": Way(reader.features, _logistic, (0.0001, 0.001, 0.01, 0.1)),
+        "tfidf": Way(lambda train, test: tfidf(train.plain, test.plain), _support),
+        "same_data": Way(_hashed, _separated),
+        "deep_same_data": Way(reader.features, _separated),
     }

@@ -11,7 +11,8 @@ from scipy import sparse
 from models.training.compare import accuracy
 from models.training.contrast import PRIOR, SHARE, contrasts
 from models.training.fit import Plan, separate
-from models.training.learners import SEARCHED_MAX, DeepReader, Ids, Machine, Texts, Way, chosen, learnt
+from models.training.learners import SEARCHED_MAX, STRENGTHS, DeepReader, Ids, Machine, Texts, Way, chosen, learnt, ways
+from models.training.lift import SCALE
 
 
 def _texts(*columns: Sequence[int]) -> sparse.csr_matrix:
@@ -128,14 +129,14 @@ def _fitting(right_at: float) -> Way:
     def features(train: Texts, test: Texts) -> tuple[Any, Any]:
         return (np.array([int(text) for text in texts.plain]) for texts in (train, test))  # type: ignore[return-value]
 
-    return Way(features, fit, (0.1, 0.2, 0.4))
+    return Way(features, fit)
 
 
 def test_the_strength_is_the_one_that_does_best_where_it_did_not_learn() -> None:
     labels = np.arange(SEARCHED_MAX + 30) % 3
 
     assert chosen(_fitting(0.2), labels, labels, True, accuracy) == 0.2
-    assert chosen(_fitting(7.0), labels, labels, True, accuracy) == 0.1
+    assert chosen(_fitting(7.0), labels, labels, True, accuracy) == STRENGTHS[0]
 
 
 def test_what_is_learnt_comes_back_as_labels() -> None:
@@ -165,12 +166,21 @@ def test_the_deep_tier_reads_each_text_once_and_the_others_are_evened_by_those_i
     reader = DeepReader(net)
     train, test = Texts(["", "", ""], ["a", "bbb", "a"]), Texts(["", ""], ["bbb", "ccccc"])
 
-    seen, unseen = reader.features(train, test)
+    seen, unseen = (part[:, -3:].toarray() / SCALE for part in reader.features(train, test))
     assert sorted(net.asked) == ["a", "bbb", "ccccc"]
     assert seen.shape == (3, 3)
-    assert seen.mean(axis=0) == pytest.approx(0, abs=1e-6)
+    assert seen.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert seen.std(axis=0) == pytest.approx(1, abs=1e-5)
     assert unseen[0] == pytest.approx(seen[1])
     assert abs(unseen[1]).min() > abs(unseen[0]).max()
     reader.features(test, train)
     assert len(net.asked) == 3
+
+
+def test_what_the_deep_tier_makes_of_a_text_stands_beside_its_ngrams() -> None:
+    texts = Texts(["one two", "two three", "one two three"], ["a", "bbb", "cc"])
+    deep, fast = ways(DeepReader(_Net()))["deep_same_data"], ways(DeepReader(_Net()))["same_data"]
+
+    (beside, _), (grams, _) = deep.features(texts, texts), fast.features(texts, texts)
+    assert beside.shape[1] == grams.shape[1] + 3
+    assert abs(beside[:, :-3] - grams).max() == 0
