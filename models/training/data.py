@@ -73,16 +73,19 @@ def _toxic(column: str, *bad: str) -> Callable[[Row], dict[str, str]]:
     return lambda row: {"toxic": YES_NO[row[column] in bad]}
 
 
-def _umsab(row: Row) -> dict[str, str]:
-    """
-    Return both labels; of the Hindi part the language alone, for its sentiment is chance.
+CHANCE: Final = "hi"
+"""
+The language of UMSAB whose sentiment is chance: no head learns it, or is calibrated by it.
 
-    A linear machine, cross-validated within the part, gets 0.36 of three even values (0.53 to 0.61 in other languages), and what
-    a deep net is surest of is right in a third of them. The set's authors report 0.37 for nets that learnt from this part alone,
-    and 0.53 to 0.56 of its test part, which is not here, for nets that learnt from all languages: there labels are sound.
-    """
+A linear machine, cross-validated within the part, gets 0.36 of three even values (0.53 to 0.61 in other languages), and what a
+deep net is surest of is right in a third of them. The set's authors report 0.37 for nets that learnt from this part alone, and
+0.53 to 0.56 of its test part, which is not here, for nets that learnt from all languages: there labels are sound.
+"""
+
+
+def _umsab(row: Row) -> dict[str, str]:
     labels = {"language": row["lang"]}
-    return labels if row["lang"] == "hi" else labels | {"sentiment": row["sentiment"]}
+    return labels if row["lang"] == CHANCE else labels | {"sentiment": row["sentiment"]}
 
 
 def _lingua(row: Row) -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.training.compare import NAMES, NOISE, Row, compare, page, tasks
+from models.training.compare import NAMES, Row, compare, page, tasks
+from models.training.data import CHANCE
 from models.training.run import run
 from tests.models.small import BITS, write_data
 
@@ -79,12 +80,12 @@ def test_what_has_labels_of_chance_is_measured_with_and_not_learnt_from(tmp_path
     data = write_data(tmp_path / "data")
     for part in ("train", "val"):
         path = data / "umsab_tweet_sentiment" / f"{part}.csv"
-        path.write_text(path.read_text().replace(",nl,", f",{NOISE},"))
+        path.write_text(path.read_text().replace(",nl,", f",{CHANCE},"))
 
     task = next(task for task in tasks(data) if task.name == "UMSAB val")
-    assert NOISE in task.groups
+    assert CHANCE in task.groups
     assert len(task.groups) == len(task.test.plain) == len(task.test.raw)
-    assert all("sprachenl" in text for text, lang in zip(task.test.plain, task.groups, strict=True) if lang == NOISE)
+    assert all("sprachenl" in text for text, lang in zip(task.test.plain, task.groups, strict=True) if lang == CHANCE)
     assert not any("sprachenl" in text for text in task.train.plain)
 
 
@@ -92,9 +93,9 @@ def test_rows_without_the_language_of_chance_stand_beside_the_whole(tmp_path: Pa
     data = write_data(tmp_path / "data")
     for part in ("train", "val"):
         path = data / "umsab_tweet_sentiment" / f"{part}.csv"
-        path.write_text(path.read_text().replace(",nl,", f",{NOISE},"))
+        path.write_text(path.read_text().replace(",nl,", f",{CHANCE},"))
 
     rows = {row.task: row for row in compare(data, tmp_path, lambda line: None, artifact=compared[1], detectors={})}
-    whole, noise, rest = (rows[f"UMSAB val{end}"].texts for end in ("", f", {NOISE}", f", all but {NOISE}"))
+    whole, noise, rest = (rows[f"UMSAB val{end}"].texts for end in ("", f", {CHANCE}", f", all but {CHANCE}"))
     assert noise > 0
     assert rest == whole - noise
