@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from models.classifier import ARTIFACTS, HEADS, Classifier, read_card
+from models.classifier import ARTIFACTS, HEADS, Classifier, columns_of, read_card
 from models.errors import BadEvent
 from models.learned import TenantHeads
 from models.learning import (
@@ -30,7 +30,6 @@ from models.learning import (
     Trial,
     Version,
     Weights,
-    columns_of,
     is_due,
     promoted,
     tried,

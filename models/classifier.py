@@ -43,6 +43,12 @@ def width(head: str) -> int:
     return len(HEADS[head]) if head in CHOICES else 1
 
 
+def columns_of(head: str) -> slice:
+    """Return where a head's columns lie among the classifier's logits."""
+    start = sum(width(other) for other in list(HEADS)[: list(HEADS).index(head)])
+    return slice(start, start + width(head))
+
+
 COLUMNS: Final = sum(map(width, HEADS))
 _STARTS: Final = np.cumsum([0, *map(width, CHOICES)])
 _SWITCH_START: Final = int(_STARTS[-1])
@@ -214,8 +220,7 @@ def chances(logits: NDArray[np.float32], head: str) -> NDArray[np.float64]:
     Returns:
         Shape (n, values of the head), in the order of ``HEADS[head]``.
     """
-    start = sum(width(name) for name in list(HEADS)[: list(HEADS).index(head)])
-    wide = logits[:, start : start + width(head)].astype(np.float64)
+    wide = logits[:, columns_of(head)].astype(np.float64)
     if width(head) == 1:
         wide = np.concatenate([np.zeros_like(wide), wide], axis=1)
     relative = np.exp(wide - wide.max(axis=1, keepdims=True))

@@ -12,8 +12,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from models.classifier import COLUMNS, columns_of
 from models.labels import Classification
-from models.learning import BITS, Floats, Head, Ids, Standing, Weights, buckets_of, check, columns_of, lengths_of
+from models.learning import BITS, Floats, Head, Ids, Standing, Weights, buckets_of, check, lengths_of
 from models.text import normalised
 
 WEIGHTS_MAX: Final = 2_000  # Versions kept here: at most a few hundred bytes, but for those that weigh n-grams.
@@ -121,8 +122,6 @@ class TenantHeads:
 
 def _laid(models: Sequence[Head]) -> _Worn:
     """Lay a tenant's heads together."""
-    from models.classifier import COLUMNS
-
     scale, shift = np.ones(COLUMNS, np.float32), np.zeros(COLUMNS, np.float32)
     for model in models:
         scale[columns_of(model.head)], shift[columns_of(model.head)] = model.scale, model.shift

@@ -22,7 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from models.classifier import CHOICES, HEADS, SWITCHES, width
+from models.classifier import HEADS, width
 from models.text import code_points
 from models.training.features import HASH_BITS, hashes
 
@@ -71,12 +71,6 @@ TRUSTED_SHARE_MIN: Final = (
 )
 
 Kind = Literal["shift", "own"]
-
-
-def columns_of(head: str) -> slice:
-    """Return where a head's columns lie among the classifier's logits."""
-    start = sum(width(other) for other in (*CHOICES, *SWITCHES)[: (*CHOICES, *SWITCHES).index(head)])
-    return slice(start, start + width(head))
 
 
 def values_of(head: str) -> tuple[str, ...]:

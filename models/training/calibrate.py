@@ -73,6 +73,12 @@ def calibrate(margins: Floats, labels: Ids, weights: Floats) -> Calibration:
     return Calibration(np.exp(best[0] + best[1 : 1 + columns]), best[1 + columns :])
 
 
+def log_loss(logits: Floats, labels: Ids, weights: Floats) -> float:
+    """Return the log-loss that ``calibrate`` makes small, without what draws scales and shifts."""
+    picked = np.maximum(probabilities(logits)[np.arange(len(labels)), labels], 1e-12)
+    return float(-(_evened(labels, weights) * np.log(picked)).sum())
+
+
 def _evened(labels: Ids, weights: Floats) -> Floats:
     """Return weights that sum to 1, each value's sum in proportion to the root of what it was."""
     sums = np.bincount(labels, weights)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from models.classifier import HEADS, Classifier
+from models.classifier import HEADS, Classifier, columns_of
 from models.errors import Misconfigured
 from models.learning import (
     GROWTH,
@@ -29,7 +29,6 @@ from models.learning import (
     Head,
     Ids,
     applied,
-    columns_of,
     grams_of,
     score_of,
     tried,

@@ -12,9 +12,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.training.features import counts, idf_of, size, weigh
+from models.training.features import Floats, counts, idf_of, size, weigh
 from models.training.fit import SEED, Plan, separate
-from models.training.lift import SCALE
+from models.training.lift import SCALE, Lift
 from models.training.run import BITS
 
 Ids = NDArray[np.int64]
@@ -133,18 +133,36 @@ def _separated(features: Any, labels: Ids, strength: float, balanced: bool) -> M
     return machine
 
 
+class Taught:
+    """Our n-grams as the fast tier has them: what a deep net said of other posts stands beside them, and folds into the table."""
+
+    def __init__(self, idf: Floats, lift: Lift) -> None:
+        self._idf, self._lift = idf, lift
+
+    def features(self, train: Texts, test: Texts) -> tuple[Any, Any]:
+        """Return both's n-grams, weighed as the shipped table does, with what the lift makes of them beside them."""
+        seen, unseen = (
+            self._lift.features(weigh(counts(part.plain, BITS), self._idf).tocsr()) for part in (train, test)
+        )
+        return seen, unseen
+
+
 # -- the deep tier
 
 
 class Deep(Protocol):
     """What is asked of the deep classifier."""
 
-    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the logits and the vectors of raw texts."""
+    def alone(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the transformer's own logits and the vectors of raw texts."""
 
 
 class DeepReader:
-    """What the deep tier makes of texts, each read once: its vector and its logits, side by side."""
+    """
+    What the deep tier makes of texts, each read once: its vector and its own logits, side by side.
+
+    Without the fast tier's part, whose heads know the train parts of many sets by heart: n-grams stand beside it anyway.
+    """
 
     def __init__(self, classifier: Deep) -> None:
         self._classifier = classifier
@@ -153,7 +171,7 @@ class DeepReader:
     def read(self, raw: Sequence[str]) -> NDArray[np.float32]:
         """Return features of raw texts. Shape (n, width of a vector + columns of the heads)."""
         new = sorted(set(raw) - self._known.keys())
-        logits, vectors = self._classifier.logits(new)
+        logits, vectors = self._classifier.alone(new)
         self._known.update(zip(new, np.concatenate([vectors, logits], axis=1), strict=True))
         return np.stack([self._known[text] for text in raw])
 
@@ -171,10 +189,10 @@ class DeepReader:
         return beside[0], beside[1]
 
 
-def ways(reader: DeepReader) -> dict[str, Way]:
-    """Return all three by the name of their column."""
+def ways(reader: DeepReader, taught: Taught | None) -> dict[str, Way]:
+    """Return all by the name of their column; without ``taught``, the fast tier's has its n-grams alone."""
     return {
         "tfidf": Way(lambda train, test: tfidf(train.plain, test.plain), _support),
-        "same_data": Way(_hashed, _separated),
+        "same_data": Way(taught.features if taught else _hashed, _separated),
         "deep_same_data": Way(reader.features, _separated),
     }

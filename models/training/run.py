@@ -51,38 +51,69 @@ TAUGHT_MIN: Final = 100
 """Texts of which a deep net has said something; from fewer there is nothing to learn."""
 
 
+class Judged(Struct, frozen=True):
+    """What margins of texts that they were not fitted on say about a head."""
+
+    calibration: Calibration
+    threshold: float
+    scores: Scores
+
+
 class FittedHead(Struct, frozen=True):
     """A head, calibrated, and how it did on texts that it was not fitted on."""
 
     linear: Linear
-    calibration: Calibration
-    threshold: float
-    scores: Scores
+    judged: Judged
+    rows: Ids
+    """Of those texts."""
+    margins: Floats
+    """Of those texts, before calibration, by heads that were fitted without them."""
 
 
 def run(
     data: Path, out: Path, progress: Progress, *, with_nc: bool = False, soft: Path | None = None, bits: int = BITS
 ) -> Card:
     """Train; see ``models.training.train``."""
+    prepared = prepare(data, progress, with_nc=with_nc, soft=soft, bits=bits)
+    heads, lifted = fit_all(prepared, progress), prepared.lift is not None
+    model = model_of(heads, prepared.idf)
+    crossed = {head: found.judged.scores for head, found in heads.items()}
+    thresholds = {head: found.judged.threshold for head, found in heads.items()}
+    sources = card.sources_of(prepared.examples)
+    card.write(out, model, bits, thresholds, TARGETS, sources, {"cross_validated": crossed}, lifted=lifted)
+    scores = {"cross_validated": crossed, **_measure(out, prepared.examples)}
+    return card.write(out, model, bits, thresholds, TARGETS, sources, scores, lifted=lifted)
+
+
+class Prepared(Struct, frozen=True):
+    """The sets, and what heads read of them."""
+
+    examples: list[Example]
+    features: "csr_matrix"
+    idf: Floats
+    lift: Lift | None
+
+
+def prepare(
+    data: Path, progress: Progress, *, with_nc: bool = False, soft: Path | None = None, bits: int = BITS
+) -> Prepared:
+    """Read the sets, count their n-grams, learn what a deep net says; the arguments are those of ``models.training.train``."""
     examples = load(data, with_nc=with_nc)
     progress(f"{len(examples)} texts of {len({example.source for example in examples})} sets")
     counted = counts([example.text for example in examples], bits)
     trained = np.array([example.part == "train" for example in examples])
     idf = idf_of(counted[trained])
     features = weigh(counted, idf).tocsr()
-    lift = _lift(data, soft, features, examples, idf, progress) if soft else None
+    return Prepared(examples, features, idf, _lift(data, soft, features, examples, idf, progress) if soft else None)
+
+
+def fit_all(prepared: Prepared, progress: Progress) -> dict[str, FittedHead]:
+    """Fit every head."""
     heads: dict[str, FittedHead] = {}
     for head in HEADS:
-        heads[head] = fit_head(head, features, examples, lift)
-        progress(f"{head}: {_line(heads[head].scores)}")
-    model = graph.build(weights_of(heads, idf)).SerializeToString(deterministic=True)
-    crossed = {head: fitted.scores for head, fitted in heads.items()}
-    thresholds = {head: fitted.threshold for head, fitted in heads.items()}
-    sources = card.sources_of(examples)
-    lifted = lift is not None
-    card.write(out, model, bits, thresholds, TARGETS, sources, {"cross_validated": crossed}, lifted=lifted)
-    scores = {"cross_validated": crossed, **_measure(out, examples)}
-    return card.write(out, model, bits, thresholds, TARGETS, sources, scores, lifted=lifted)
+        heads[head] = fit_head(head, prepared.features, prepared.examples, prepared.lift)
+        progress(f"{head}: {_line(heads[head].judged.scores)}")
+    return heads
 
 
 def _lift(
@@ -102,15 +133,7 @@ def fit_head(head: str, features: "csr_matrix", examples: Sequence[Example], lif
     train = rows_of(examples, head, "train")
     linear = fit_lifted(head, features[train], [examples[row] for row in train], lift)
     rows, margins = _unseen(head, features, examples, linear, lift)
-    labels = label_ids([examples[row] for row in rows], head)
-    weights = np.array([WRITTEN_WEIGHT if examples[row].written else 1.0 for row in rows])
-    found, confidence = _crossed(margins, labels, weights, [examples[row] for row in rows])
-    return FittedHead(
-        linear=linear,
-        calibration=calibrate(margins, labels, weights),
-        threshold=threshold(confidence, found == labels, weights, TARGETS[head]),
-        scores=scores_of(examples, rows, head, found, confidence),
-    )
+    return FittedHead(linear, judge(head, margins, [examples[row] for row in rows]), rows, margins)
 
 
 def _unseen(
@@ -128,16 +151,38 @@ def _unseen(
     return np.concatenate([posts, rows]), np.concatenate([crossed, margins])
 
 
-def _crossed(margins: Floats, labels: Ids, weights: Floats, examples: Sequence[Example]) -> tuple[Ids, Floats]:
-    """Return the likeliest value and its probability, by a calibration that did not see the fold of the text."""
+def judge(head: str, margins: Floats, examples: Sequence[Example]) -> Judged:
+    """Calibrate a head on margins of texts that it was not fitted on, and score it by calibrations that did not see them."""
+    labels, weights = label_ids(examples, head), weights_in_calibration(examples)
+    chances = probabilities(calibrated_by_others(head, margins, examples))
+    found, confidence = chances.argmax(axis=1), chances.max(axis=1)
+    return Judged(
+        calibration=calibrate(margins, labels, weights),
+        threshold=threshold(confidence, found == labels, weights, TARGETS[head]),
+        scores=scores_of(examples, np.arange(len(labels)), head, found, confidence),
+    )
+
+
+def calibrated_by_others(head: str, margins: Floats, examples: Sequence[Example]) -> Floats:
+    """Return the logits of texts, those of each fold by a calibration on the other folds. Shape as ``margins``."""
+    labels, weights = label_ids(examples, head), weights_in_calibration(examples)
     folds = np.array([e.fold if e.source == TRIAGE else at % FOLDS for at, e in enumerate(examples)])
-    found, confidence = np.zeros(len(labels), np.int64), np.zeros(len(labels))
-    for fold in range(FOLDS):
+    logits = np.zeros(margins.shape)
+    for fold in np.unique(folds):
         inside = folds == fold
-        scaled = calibrate(margins[~inside], labels[~inside], weights[~inside]).logits(margins[inside])
-        chances = probabilities(scaled)
-        found[inside], confidence[inside] = chances.argmax(axis=1), chances.max(axis=1)
-    return found, confidence
+        logits[inside] = calibrate(margins[~inside], labels[~inside], weights[~inside]).logits(margins[inside])
+    return logits
+
+
+def weights_in_calibration(examples: Sequence[Example]) -> Floats:
+    """Return what each text counts where a head is calibrated."""
+    return np.array([WRITTEN_WEIGHT if example.written else 1.0 for example in examples])
+
+
+def model_of(heads: dict[str, FittedHead], idf: Floats) -> bytes:
+    """Return the graph as it is written."""
+    written: bytes = graph.build(weights_of(heads, idf)).SerializeToString(deterministic=True)
+    return written
 
 
 def weights_of(heads: dict[str, FittedHead], idf: Floats) -> graph.Weights:
@@ -146,10 +191,10 @@ def weights_of(heads: dict[str, FittedHead], idf: Floats) -> graph.Weights:
     columns = [np.square(idf)[:, None]] + [f.linear.weights * idf[:, None] for f in fitted]
     table = np.concatenate(columns, axis=1).astype(np.float32)
     table[0] = 0
-    shift = [f.calibration.scale * f.linear.bias + f.calibration.shift for f in fitted]
+    shift = [f.judged.calibration.logits(f.linear.bias) for f in fitted]
     return graph.Weights(
         table=table,
-        scale=np.concatenate([f.calibration.scale for f in fitted]).astype(np.float32),
+        scale=np.concatenate([f.judged.calibration.scale for f in fitted]).astype(np.float32),
         shift=np.concatenate(shift).astype(np.float32),
     )
 

@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from models.classifier import HEADS, Classifier
-from models.learning import SHIFT_MIN, columns_of
+from models.classifier import HEADS, Classifier, columns_of
+from models.learning import SHIFT_MIN
 from models.relabels import Correction
 from models.text import normalise
 from streams import topics

@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+import models.training.compare as compare_module
+from models.training import soft
 from models.training.compare import NAMES, Row, compare, page, tasks
-from models.training.data import CHANCE
+from models.training.data import CHANCE, load
+from models.training.features import size
+from models.training.learners import Texts
+from models.training.run import BITS as RUN_BITS
 from models.training.run import run
-from tests.models.small import BITS, write_data
+from tests.models.small import BITS, COLUMNS_TAUGHT, say, write_data
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +28,7 @@ def compared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
     run(data, folder, lambda line: None, bits=BITS)
     told: list[str] = []
     rows = compare(data, folder, told.append, artifact=folder, detectors={"lid176": lambda text: "de"})
-    assert len(told) == len(rows)
+    assert all(line.startswith(row.task) for line, row in zip(told[-len(rows) :], rows, strict=True))
     return rows, folder
 
 
@@ -59,11 +64,12 @@ def test_both_files_hold_all_rows_and_the_command(compared: tuple[list[Row], Pat
 def test_the_best_of_a_row_is_bold_and_what_is_missing_is_blank() -> None:
     text = page(
         [Row("A", "accuracy", 10, {"tfidf": 0.5, "product": 0.75}), Row("B", "accuracy", 10, {"tfidf": 1.0})],
-        {"fast": "x", "deep": "y"},
+        {"fast": "x", "deep": "y", "deep_crossed": "1990"},
     )
 
     assert "| A | accuracy | 10 | 0.500 | **0.750** |" in text
     assert "| B | accuracy | 10 | **1.000** |  |" in text
+    assert "of the 1990 posts" in text
 
 
 def test_a_test_text_is_in_no_train_part(tmp_path: Path) -> None:
@@ -74,6 +80,28 @@ def test_a_test_text_is_in_no_train_part(tmp_path: Path) -> None:
 
     task = next(task for task in tasks(data) if task.name == "Banking77 test")
     assert not set(task.train.plain) & set(task.test.plain)
+
+
+def test_what_a_deep_net_said_of_other_posts_stands_beside_the_n_grams(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft.write(data, load(data), say, tmp_path / "soft.npz", lambda line: None)
+    monkeypatch.setattr(compare_module, "SHIPPED", tmp_path / "soft.npz")
+    examples, taught = compare_module._taught(data, lambda line: None)
+    texts = Texts(["wo ist mein paket", "danke"], ["", ""])
+
+    assert len(examples) == len(load(data))
+    assert taught is not None
+    seen, unseen = taught.features(texts, texts)
+    assert seen.shape == unseen.shape == (2, size(RUN_BITS) + soft.DIRECTIONS + COLUMNS_TAUGHT)
+    assert abs(seen[:, size(RUN_BITS) :]).max() > 0
+
+
+def test_what_the_teacher_learnt_is_told_from_what_it_did_not(tmp_path: Path) -> None:
+    echoed = {task.name: task.echoed for task in tasks(write_data(tmp_path / "data"))}
+
+    assert echoed["TweetEval sentiment val"] and echoed["SB-10k test"] and echoed["Banking77 test"]
+    assert not echoed["airline test, sentiment"]
 
 
 def test_what_has_labels_of_chance_is_measured_with_and_not_learnt_from(tmp_path: Path) -> None:

@@ -10,9 +10,23 @@ from scipy import sparse
 
 from models.training.compare import accuracy
 from models.training.contrast import PRIOR, SHARE, contrasts
+from models.training.features import counts, size
 from models.training.fit import Plan, separate
-from models.training.learners import SEARCHED_MAX, STRENGTHS, DeepReader, Ids, Machine, Texts, Way, chosen, learnt, ways
-from models.training.lift import SCALE
+from models.training.learners import (
+    SEARCHED_MAX,
+    STRENGTHS,
+    DeepReader,
+    Ids,
+    Machine,
+    Taught,
+    Texts,
+    Way,
+    chosen,
+    learnt,
+    ways,
+)
+from models.training.lift import SCALE, Lift
+from models.training.run import BITS
 
 
 def _texts(*columns: Sequence[int]) -> sparse.csr_matrix:
@@ -155,7 +169,7 @@ class _Net:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def logits(self, texts: Sequence[str]) -> tuple[Any, Any]:
+    def alone(self, texts: Sequence[str]) -> tuple[Any, Any]:
         self.asked += texts
         lengths = np.array([len(text) for text in texts], np.float32).reshape(-1, 1)
         return lengths, np.concatenate([lengths, -lengths], axis=1)
@@ -179,8 +193,25 @@ def test_the_deep_tier_reads_each_text_once_and_the_others_are_evened_by_those_i
 
 def test_what_the_deep_tier_makes_of_a_text_stands_beside_its_ngrams() -> None:
     texts = Texts(["one two", "two three", "one two three"], ["a", "bbb", "cc"])
-    deep, fast = ways(DeepReader(_Net()))["deep_same_data"], ways(DeepReader(_Net()))["same_data"]
+    found = ways(DeepReader(_Net()), None)
 
-    (beside, _), (grams, _) = deep.features(texts, texts), fast.features(texts, texts)
+    (beside, _), (grams, _) = (found[name].features(texts, texts) for name in ("deep_same_data", "same_data"))
     assert beside.shape[1] == grams.shape[1] + 3
     assert abs(beside[:, :-3] - grams).max() == 0
+
+
+def test_what_was_taught_of_other_posts_tells_words_that_the_labels_never_had() -> None:
+    """Of 'klasse' and 'mies' no label says anything; a net said of other posts that they are like 'super' and 'doof'."""
+    idf = np.ones(size(BITS))
+    direction = np.zeros((size(BITS), 1), np.float32)
+    for word, way in (("super", 1), ("klasse", 1), ("doof", -1), ("mies", -1)):
+        direction[counts([word], BITS).indices] += way
+    train = Texts(["super", "doof"] * 20, [""] * 40)
+    test = Texts(["klasse", "mies"], ["", ""])
+
+    def said(taught: Taught | None) -> list[str]:
+        way = ways(DeepReader(_Net()), taught)["same_data"]
+        return learnt(way, train, ["positive", "negative"] * 20, test, True, accuracy)
+
+    assert said(Taught(idf, Lift(direction))) == ["positive", "negative"]
+    assert said(None) != ["positive", "negative"]

@@ -2,12 +2,14 @@
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.classifier import HEADS, decide
+from models.classifier import COLUMNS, HEADS, Classifier, decide
 from models.deep import CARD_NAME, FOLDER, PIECES_NAME, TOKENS_MAX, WIDTH, DeepClassifier, clean
 from models.errors import Misconfigured
 
@@ -54,6 +56,39 @@ def test_a_text_is_read_alike_alone_and_in_any_company_and_order(deep: DeepClass
     np.testing.assert_allclose(vectors[order], moved, atol=0.005)
     np.testing.assert_allclose(logits, alone, atol=0.02)
     assert decide(logits)[0].tolist() == decide(alone)[0].tolist()
+
+
+class _Fast:
+    """Stands for the fast tier: says of every text that it is positive, so strongly."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        said = np.zeros((len(texts), COLUMNS), np.float32)
+        said[:, POSITIVE] = self.strength
+        return said
+
+
+POSITIVE = len(HEADS["language"]) + HEADS["sentiment"].index("positive")
+
+
+def test_what_the_fast_tier_says_of_a_text_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep, texts = DeepClassifier(), ["Mein Paket ist da.", "ok"]
+    found = []
+    for strength in (0.0, 1.0, 2.0):
+        monkeypatch.setattr(deep, "_fast", _Fast(strength))
+        found.append(deep.logits(texts)[0])
+    once, twice = found[1] - found[0], found[2] - found[0]
+
+    assert (once[:, POSITIVE] > 0.05).all()
+    np.testing.assert_allclose(twice, 2 * once, atol=1e-4)
+    assert np.delete(once, POSITIVE, axis=1) == pytest.approx(0, abs=1e-4)
+    np.testing.assert_allclose(deep.alone(texts)[0], found[0], atol=1e-4)
+
+
+def test_it_was_fitted_with_the_fast_tier_that_comes_with_it(deep: DeepClassifier) -> None:
+    assert deep.card.fast == Classifier().version
 
 
 def test_no_texts_give_no_labels(deep: DeepClassifier) -> None:

@@ -14,13 +14,15 @@ import onnxruntime as ort
 import pytest
 import sentencepiece
 
-from models.classifier import HEADS
+from models.classifier import HEADS, width
 from models.deep import read_card
 from models.errors import Misconfigured
-from models.training.data import TRIAGE, key
+from models.training.calibrate import Calibration
+from models.training.data import TRIAGE, Example, key
 from models.training.deep import base, card, graph, heads, slim, vocabulary
 from models.training.deep.data import AUXILIARY, read
 from models.training.deep.plans import FIRST, SECOND
+from models.training.run import Judged
 from tests.models.small import write_data
 
 RNG = np.random.default_rng(3)
@@ -146,6 +148,7 @@ def some_weights() -> graph.Weights:
         layers=layers,
         head=some(2 * WIDTH, 5),
         head_bias=some(5),
+        fast=some(5),
         vector=some(WIDTH, WIDTH),
         vector_bias=some(WIDTH),
     )
@@ -183,18 +186,20 @@ def test_the_graph_computes_what_the_arithmetic_says_but_for_the_steps_of_int8()
     for length in (2, 7, 16):
         ids = RNG.integers(4, PIECES, (3, length))
         ids[:, 0], ids[:, -1] = 0, 2
-        logits, vectors = session.run(None, {"ids": ids})
-        for text, found, vector in zip(ids.tolist(), logits, vectors, strict=True):
+        fast = RNG.normal(0, 5, (3, 5)).astype(np.float32)
+        logits, vectors = session.run(None, {"ids": ids, "fast": fast})
+        for text, said, found, vector in zip(ids.tolist(), fast, logits, vectors, strict=True):
             expected, direction = in_numpy(weights, text)
 
-            np.testing.assert_allclose(found, expected, atol=0.25)
+            np.testing.assert_allclose(found, expected + said * weights.fast, atol=0.25)
             assert float(vector @ direction) > 0.995
 
 
 def test_padding_hardly_moves_what_is_read() -> None:
     session = ort.InferenceSession(graph.build(some_weights()).SerializeToString(), providers=["CPUExecutionProvider"])
-    plain, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2]])})
-    padded, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2, graph.PAD, graph.PAD]])})
+    fast = np.zeros((1, 5), np.float32)
+    plain, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2]]), "fast": fast})
+    padded, _ = session.run(None, {"ids": np.array([[0, 5, 6, 7, 2, graph.PAD, graph.PAD]]), "fast": fast})
 
     np.testing.assert_allclose(plain, padded, atol=0.2)
 
@@ -212,13 +217,15 @@ def test_a_written_artifact_has_parts_and_a_card_that_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(card, "PART_BYTES", 10)
-    learnt = card.Learnt(b"0123456789abcdef!", b"pieces", dict.fromkeys(HEADS, 0.5), [], {})
+    learnt = card.Learnt(b"0123456789abcdef!", b"pieces", "0011aabbccdd", dict.fromkeys(HEADS, 0.5), [], {})
     card.write(tmp_path, learnt)
     found = read_card(tmp_path)
 
     assert [part.name for part in found.parts] == ["deep.onnx.0", "deep.onnx.1"]
     assert b"".join((tmp_path / part.name).read_bytes() for part in found.parts) == learnt.graph
     assert found.sha256 == hashlib.sha256(learnt.graph).hexdigest()
+    assert found.fast == "0011aabbccdd"
+    assert "0011aabbccdd" in (tmp_path / "deep.md").read_text(encoding="utf-8")
 
 
 def test_sources_tell_how_many_texts_were_drawn_and_under_which_licence(data: Path) -> None:
@@ -231,16 +238,59 @@ def test_sources_tell_how_many_texts_were_drawn_and_under_which_licence(data: Pa
     assert found["banking77", "CC BY 4.0"]["heads"] == "(its own, thrown away)"
 
 
-def test_heads_are_packed_with_their_calibration() -> None:
-    columns = {head: len(values) if len(values) > 2 else 1 for head, values in HEADS.items()}
+def test_heads_are_packed_with_their_calibration_and_their_share_of_the_fast_tier() -> None:
+    columns = {head: width(head) for head in HEADS}
     linear = {head: heads.Linear(RNG.normal(0, 1, (6, n)), RNG.normal(0, 1, n)) for head, n in columns.items()}
-    calibration = {head: heads.Calibration(RNG.uniform(0.5, 2, n), RNG.normal(0, 1, n)) for head, n in columns.items()}
-    finished = {head: heads.Finished(calibration[head], 0.5, {}) for head in HEADS}
-    weights, bias = heads.packed(linear, finished)
+    calibration = {head: Calibration(RNG.uniform(0.5, 2, n), RNG.normal(0, 1, n)) for head, n in columns.items()}
+    share = {head: RNG.choice(heads.SHARES) for head in HEADS}
+    finished = {head: heads.Finished(share[head], Judged(calibration[head], 0.5, {})) for head in HEADS}
+    packed = heads.packed(linear, finished)
     features = RNG.normal(0, 1, (4, 6))
-    expected = [calibration[head].logits(linear[head].margins(features)) for head in HEADS]
+    fast = {head: RNG.normal(0, 3, (4, n)) for head, n in columns.items()}
+    expected = [calibration[head].logits(linear[head].margins(features) + share[head] * fast[head]) for head in HEADS]
+    found = features @ packed.weights + packed.bias + np.concatenate(list(fast.values()), axis=1) * packed.fast
 
-    np.testing.assert_allclose(features @ weights + bias, np.concatenate(expected, axis=1), atol=1e-4)
+    np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-4)
+
+
+SENTIMENT = HEADS["sentiment"]
+
+
+def posts_of_sentiment(count: int) -> tuple[list[Example], Any]:
+    """Posts of data/triage in five folds, and for each the margins that a perfect reader would give."""
+    values = RNG.integers(0, 3, count)
+    examples = [
+        Example(f"post {at}", {"sentiment": SENTIMENT[value]}, TRIAGE, language="de", fold=at % 5)
+        for at, value in enumerate(values.tolist())
+    ]
+    return examples, np.eye(3)[values]
+
+
+def test_two_readers_that_err_on_different_texts_are_joined_and_err_less() -> None:
+    examples, right = posts_of_sentiment(1_500)
+    deep, fast = (right * 2 + RNG.normal(0, 1.3, right.shape) for _ in range(2))
+    alone = heads.finish("sentiment", deep, np.zeros_like(fast), examples).judged.scores[TRIAGE]
+    joined = heads.finish("sentiment", deep, fast, examples)
+
+    assert 0.5 <= joined.share <= 1.5
+    assert joined.judged.scores[TRIAGE]["macro_f1"] > alone["macro_f1"] + 0.03
+
+
+def test_a_reader_that_says_nothing_gets_no_share() -> None:
+    examples, right = posts_of_sentiment(1_500)
+    deep = right * 2 + RNG.normal(0, 1.3, right.shape)
+
+    assert heads.finish("sentiment", deep, RNG.normal(0, 3, right.shape), examples).share == 0
+
+
+def test_toxicity_takes_no_more_of_the_fast_tier_than_holds_for_other_collections() -> None:
+    right = RNG.integers(0, 2, 600)
+    examples = [
+        Example(f"post {at}", {"toxic": HEADS["toxic"][value]}, "s", part="dev") for at, value in enumerate(right)
+    ]
+    fast = (right * 6.0 - 3)[:, None] + RNG.normal(0, 1, (600, 1))
+
+    assert heads.finish("toxic", RNG.normal(0, 1, (600, 1)), fast, examples).share == heads.SHARES_MAX["toxic"]
 
 
 def test_without_torch_training_says_how_to_get_it(tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """What a deep encoder teaches the n-grams; the encoder is a fixed function of the letters here."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from models.classifier import Classifier, width
+from models.classifier import Classifier
 from models.errors import Misconfigured
 from models.text import normalise
 from models.training import soft
@@ -17,23 +15,7 @@ from models.training.lift import SCALE, SCALE_MARGINS, learn
 from models.training.own import own_posts
 from models.training.run import run
 from models.training.soft import DIRECTIONS
-from tests.models.small import BITS, a_post, write_data
-
-
-def say(texts: Sequence[str]) -> soft.Said:
-    """Vectors that say which of 80 bytes a text holds, and margins of the first letters."""
-    vectors = _vectors(texts)
-    return vectors, vectors[:, :COLUMNS] * 3
-
-
-COLUMNS = sum(width(head) for head in soft.HEADS_TAUGHT)
-
-
-def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    out = np.zeros((len(texts), 80), np.float32)
-    for at, text in enumerate(texts):
-        np.add.at(out[at], np.frombuffer(text.encode(), np.uint8) % 80, 1)
-    return out + 0.01
+from tests.models.small import BITS, COLUMNS_TAUGHT, a_post, say, write_data
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +56,7 @@ def test_vectors_are_found_by_their_text_and_the_file_holds_none(data: Path, vec
     held = soft.read(vectors)
     text = normalise(soft.pool(data, load(data))[0])
 
-    assert [said.shape for said in held.of([text])] == [(1, DIRECTIONS), (1, COLUMNS)]
+    assert [said.shape for said in held.of([text])] == [(1, DIRECTIONS), (1, COLUMNS_TAUGHT)]
     assert text.encode() not in vectors.read_bytes()
 
 
@@ -94,7 +76,7 @@ def test_what_is_folded_into_the_table_says_what_it_said_beside_it(data: Path, v
     counted = counts(texts, BITS)
     features = weigh(counted, idf_of(counted)).tocsr()
     lift = learn(features, texts, held, features, lambda line: None)
-    weights = np.random.default_rng(1).normal(0, 1, (features.shape[1] + DIRECTIONS + COLUMNS, 3))
+    weights = np.random.default_rng(1).normal(0, 1, (features.shape[1] + DIRECTIONS + COLUMNS_TAUGHT, 3))
 
     np.testing.assert_allclose(lift.features(features) @ weights, features @ lift.folded(weights), atol=1e-4)
     spread = (features @ lift.map).std(axis=0)

@@ -1,5 +1,6 @@
 """
-The deep tier's ONNX graph, written operator by operator: ids of pieces in, calibrated logits and a vector out.
+The deep tier's ONNX graph, written operator by operator: ids of pieces and the fast tier's logits in, calibrated logits and a
+vector out.
 
 Word embeddings stay in the base's blocks of 4 bits, exactly; the layers' matrices are int8 with a scale a
 column; sums, softmax, norms and heads are float32.
@@ -59,6 +60,8 @@ class Weights(Struct, frozen=True):
     head: Array
     """Shape (2 x width, columns): over the first token beside the mean; calibration multiplied in."""
     head_bias: Array
+    fast: Array
+    """Shape (columns,): how much each of the fast tier's logits adds."""
     vector: Array
     """Shape (width, width): over the mean, at length 1."""
     vector_bias: Array
@@ -133,8 +136,8 @@ def build(weights: Weights) -> "ModelProto":
     """
     Write the graph of ``weights``.
 
-    Input ``ids``: int64, shape (n, length), padded with ``PAD``. Outputs ``logits``: float32, shape (n, columns),
-    and ``vector``: float32, shape (n, width), each of length 1.
+    Inputs ``ids``: int64, shape (n, length), padded with ``PAD``, and ``fast``: float32, shape (n, columns), the fast tier's
+    logits. Outputs ``logits``: float32, shape (n, columns), and ``vector``: float32, shape (n, width), each of length 1.
     """
     from onnx import TensorProto as Types
     from onnx import checker, helper
@@ -156,7 +159,10 @@ def build(weights: Weights) -> "ModelProto":
     graph = helper.make_graph(
         writer.nodes,
         "deep",
-        [helper.make_tensor_value_info("ids", Types.INT64, ["n", "length"])],
+        [
+            helper.make_tensor_value_info("ids", Types.INT64, ["n", "length"]),
+            helper.make_tensor_value_info("fast", Types.FLOAT, ["n", len(weights.fast)]),
+        ],
         [
             helper.make_tensor_value_info("logits", Types.FLOAT, ["n", len(weights.head_bias)]),
             helper.make_tensor_value_info("vector", Types.FLOAT, ["n", len(weights.vector_bias)]),
@@ -218,7 +224,8 @@ def _pooled(writer: _Writer, x: str, weight: str, weights: Weights) -> None:
     mean = writer.op("Div", total, writer.op("ReduceSum", weight, across, keepdims=0))
     first = writer.op("Gather", x, writer.put("first", 0, np.int64), axis=1)
     read = writer.op("Concat", first, mean, axis=-1)
-    writer.op("Gemm", read, writer.put("head", weights.head), writer.put("head.b", weights.head_bias), output="logits")
+    own = writer.op("Gemm", read, writer.put("head", weights.head), writer.put("head.b", weights.head_bias))
+    writer.op("Add", own, writer.op("Mul", "fast", writer.put("fast.share", weights.fast)), output="logits")
     unit = writer.op("LpNormalization", mean, axis=-1, p=2)
     vector = writer.op(
         "Gemm", unit, writer.put("vector.w", weights.vector), writer.put("vector.b", weights.vector_bias)

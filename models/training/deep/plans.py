@@ -85,13 +85,13 @@ TWEETS: Final = Plan(
         WRITTEN: 0.15,
         READ: 0.3,
     },
-    epochs=1.0,
+    epochs=2.0,
     rate=8e-5,
     frozen=4,
     tokens=1536,
     warmup=50,
 )
-"""Most tweets for sentiment once more, from the first stage on, with some of our own posts so that these are not forgotten."""
+"""Most tweets for sentiment twice more, from the first stage on, with some of our own posts so that these are not forgotten."""
 TEACHER: Final = Plan(
     shares={
         WRITTEN: 2.0,
