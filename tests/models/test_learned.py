@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.classifier import HEADS, Classifier
+from models.classifier import HEADS, Classifier, columns_of
 from models.learned import TenantClassifier, TenantHeads
-from models.learning import Head, Standing, Weights, applied, columns_of, fit, grams_of
+from models.learning import Head, Standing, Weights, applied, fit, grams_of
 from models.relabels import NAMES, VALUES
 from models.text import normalise
 from tests.models.small import write_artifact

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import learning
-from models.classifier import COLUMNS, HEADS, width
+from models.classifier import COLUMNS, HEADS, columns_of, width
 from models.learning import (
     BITS,
     BLOCK,
@@ -25,7 +25,6 @@ from models.learning import (
     applied,
     blocks_of,
     check,
-    columns_of,
     fit,
     grams_of,
     is_better,
