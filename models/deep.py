@@ -10,7 +10,7 @@ Labels, confidences and ``unsure`` are of the same types as those of ``models.cl
 lone surrogates, NULs, messages of any length. What one text gets does not depend on the others. It takes one
 thread; call it in a process or thread of its own (the session lets go of the interpreter's lock while it computes).
 
-It has the fast tier read each text too, which costs a twentieth as much at most, and adds its logits, by shares that were fitted
+It has the fast tier read each text too, which costs about a tenth as much, and adds its logits, by shares that were fitted
 on texts that neither had learnt from: n-grams know words and spellings that pieces and their vectors pass over.
 """
 
