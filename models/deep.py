@@ -111,7 +111,7 @@ class DeepClassifier:
     """
     The deep classifier: 5.4 ms of CPU a post of 39 pieces alone, 4.2 in batches of 16, on an AMD EPYC with AVX-512.
 
-    One that has no more than AVX2 took about twice as long before the net was narrowed.
+    Without the fast tier's part, that is. One that has no more than AVX2 took about twice as long before the net was narrowed.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
