@@ -8,11 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
+from models.classifier import COLUMNS
 from models.training.compare import accuracy
 from models.training.contrast import PRIOR, SHARE, contrasts
 from models.training.features import counts, size
 from models.training.fit import Plan, separate
 from models.training.learners import (
+    SCALE_LOGITS,
     SEARCHED_MAX,
     STRENGTHS,
     DeepReader,
@@ -172,7 +174,11 @@ class _Net:
     def alone(self, texts: Sequence[str]) -> tuple[Any, Any]:
         self.asked += texts
         lengths = np.array([len(text) for text in texts], np.float32).reshape(-1, 1)
-        return lengths, np.concatenate([lengths, -lengths], axis=1)
+        return lengths, np.repeat(-lengths, COLUMNS, axis=1)
+
+
+READ = 1 + COLUMNS
+"""Columns of what it makes of a text."""
 
 
 def test_the_deep_tier_reads_each_text_once_and_the_others_are_evened_by_those_it_learns_from() -> None:
@@ -180,13 +186,13 @@ def test_the_deep_tier_reads_each_text_once_and_the_others_are_evened_by_those_i
     reader = DeepReader(net)
     train, test = Texts(["", "", ""], ["a", "bbb", "a"]), Texts(["", ""], ["bbb", "ccccc"])
 
-    seen, unseen = (part[:, -3:].toarray() / SCALE for part in reader.features(train, test))
+    seen, unseen = (part[:, -READ:].toarray() for part in reader.features(train, test))
     assert sorted(net.asked) == ["a", "bbb", "ccccc"]
-    assert seen.shape == (3, 3)
-    assert seen.mean(axis=0) == pytest.approx(0, abs=1e-5)
-    assert seen.std(axis=0) == pytest.approx(1, abs=1e-5)
+    assert seen.shape == (3, READ)
+    assert seen.mean(axis=0) == pytest.approx(0, abs=1e-6)
+    assert seen.std(axis=0) == pytest.approx([SCALE, *[SCALE_LOGITS] * COLUMNS], rel=1e-5)
     assert unseen[0] == pytest.approx(seen[1])
-    assert abs(unseen[1]).min() > abs(unseen[0]).max()
+    assert (abs(unseen[1]) > abs(unseen[0])).all()
     reader.features(test, train)
     assert len(net.asked) == 3
 
@@ -196,8 +202,8 @@ def test_what_the_deep_tier_makes_of_a_text_stands_beside_its_ngrams() -> None:
     found = ways(DeepReader(_Net()), None)
 
     (beside, _), (grams, _) = (found[name].features(texts, texts) for name in ("deep_same_data", "same_data"))
-    assert beside.shape[1] == grams.shape[1] + 3
-    assert abs(beside[:, :-3] - grams).max() == 0
+    assert beside.shape[1] == grams.shape[1] + READ
+    assert abs(beside[:, :-READ] - grams).max() == 0
 
 
 def test_what_was_taught_of_other_posts_tells_words_that_the_labels_never_had() -> None:
