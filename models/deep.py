@@ -122,13 +122,19 @@ class DeepClassifier:
             folder: Where deep.json and the files that it names lie; None for those that come with the package.
 
         Raises:
-            Misconfigured: If one is missing or damaged, or the card is of other heads than this program's.
+            Misconfigured: If one is missing or damaged, or the card is of other heads than this program's, or was fitted with
+                another fast tier than the one that comes with the package.
         """
         folder = folder or FOLDER
         self.card = read_card(folder)
         self._pieces = _tokenizer(folder, self.card)
         self._session = _open(folder, self.card)
         self._fast = Classifier()
+        if self._fast.version != self.card.fast:
+            raise Misconfigured(
+                f"{folder / CARD_NAME} was fitted with the fast tier {self.card.fast}, meant the one that ships, "
+                f"{self._fast.version}; run `python -m models.training.deep` again"
+            )
         self._thresholds = np.array([self.card.thresholds[head] for head in HEADS])
         self.label(["warm-up", "a second one, longer than the first"])
 

@@ -91,6 +91,15 @@ def test_it_was_fitted_with_the_fast_tier_that_comes_with_it(deep: DeepClassifie
     assert deep.card.fast == Classifier().version
 
 
+def test_one_that_was_fitted_with_another_fast_tier_is_refused(deep: DeepClassifier, tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "deep")
+    path = tmp_path / "deep" / CARD_NAME
+    path.write_text(path.read_text().replace(deep.card.fast, "0011aabbccdd"))
+
+    with pytest.raises(Misconfigured, match=f"fast tier 0011aabbccdd, meant the one that ships, {deep.card.fast}"):
+        DeepClassifier(tmp_path / "deep")
+
+
 def test_no_texts_give_no_labels(deep: DeepClassifier) -> None:
     labels, vectors = deep.read([])
 
