@@ -7,23 +7,25 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 import sentencepiece
+from msgspec.structs import replace
 
-from models.classifier import HEADS, width
+from models.classifier import COLUMNS, HEADS, Classifier, columns_of, width
 from models.deep import read_card
 from models.errors import Misconfigured
 from models.training.calibrate import Calibration
 from models.training.data import TRIAGE, Example, key
-from models.training.deep import base, card, graph, heads, slim, vocabulary
+from models.training.deep import base, card, fast, graph, heads, kept, slim, vocabulary
 from models.training.deep.data import AUXILIARY, read
 from models.training.deep.plans import FIRST, SECOND
-from models.training.run import Judged
-from tests.models.small import write_data
+from models.training.run import FittedHead, Judged, fit_all, prepare
+from tests.models.small import BITS, write_data
 
 RNG = np.random.default_rng(3)
 WIDTH, WIDE, PIECES = 32, 8, 40
@@ -283,14 +285,132 @@ def test_a_reader_that_says_nothing_gets_no_share() -> None:
     assert heads.finish("sentiment", deep, RNG.normal(0, 3, right.shape), examples).share == 0
 
 
-def test_toxicity_takes_no_more_of_the_fast_tier_than_holds_for_other_collections() -> None:
+def test_toxicity_takes_nothing_of_the_fast_tier_which_knows_the_collections_that_calibrate_it() -> None:
     right = RNG.integers(0, 2, 600)
     examples = [
         Example(f"post {at}", {"toxic": HEADS["toxic"][value]}, "s", part="dev") for at, value in enumerate(right)
     ]
     fast = (right * 6.0 - 3)[:, None] + RNG.normal(0, 1, (600, 1))
 
-    assert heads.finish("toxic", RNG.normal(0, 1, (600, 1)), fast, examples).share == heads.SHARES_MAX["toxic"]
+    assert heads.finish("toxic", RNG.normal(0, 1, (600, 1)), fast, examples).share == 0
+
+
+def joinable() -> tuple[list[Example], Any, Any]:
+    """Posts and other texts, mixed; nets' logits and the fast tier's of what a head is calibrated on, NaN elsewhere."""
+    posts, _ = posts_of_sentiment(60)
+    posts = [
+        replace(post, labels={head: HEADS[head][at % len(HEADS[head])] for head in HEADS})
+        for at, post in enumerate(posts)
+    ]
+    others = [
+        Example(f"{head} {at}", {head: HEADS[head][at // 2 % len(HEADS[head])]}, "s", part=("dev", "train")[at % 2])
+        for head in ("language", "toxic", "sentiment")
+        for at in range(180)
+    ]
+    examples = [each for pair in zip(posts, others[:60], strict=True) for each in pair] + others[60:]
+    margins, said = (np.full((len(examples), COLUMNS), np.nan) for _ in range(2))
+    for head in HEADS:
+        rows = heads.calibrating(head, examples)
+        margins[rows, columns_of(head)] = RNG.normal(0, 1, (len(rows), width(head)))
+        said[rows, columns_of(head)] = RNG.normal(0, 1, (len(rows), width(head)))
+    return examples, margins, said
+
+
+def test_each_head_is_finished_with_both_words_on_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples, margins, said = joinable()
+    margins[0] = np.nan  # A post of a fold that was not measured.
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(heads, "finish", lambda head, *rest: given.update({head: rest}))
+    heads.finish_all(margins, said, [*examples, Example("more", {"intent": "a"}, "auxiliary")])
+
+    place = {example.text: at for at, example in enumerate(examples)}
+    for head in HEADS:
+        deep_said, fast_said, texts = given[head]
+        rows = [place[example.text] for example in texts]
+        assert set(rows) == set(heads.calibrating(head, examples).tolist()) - {0}
+        np.testing.assert_array_equal(deep_said, margins[rows][:, columns_of(head)])
+        np.testing.assert_array_equal(fast_said, said[rows][:, columns_of(head)])
+
+
+def test_a_text_that_the_fast_tier_is_silent_about_is_named_and_not_joined() -> None:
+    examples, margins, said = joinable()
+    said[heads.calibrating("language", examples)[1]] = np.nan
+
+    with pytest.raises(ValueError, match="language: the fast tier says nothing of 1 of 30 texts"):
+        heads.finish_all(margins, said, examples)
+
+
+def test_the_fast_tier_speaks_of_all_that_the_deep_one_is_calibrated_on_and_of_nothing_it_learnt(data: Path) -> None:
+    prepared = prepare(data, lambda line: None, bits=BITS)
+    said = fast.unlearnt(prepared.examples, fit_all(prepared, lambda line: None))
+    examples = [text.example for text in read(data)]
+
+    assert said.shape == (len(prepared.examples), COLUMNS)
+    for head in HEADS:
+        there = set(np.nonzero(np.isfinite(said[:, columns_of(head)]).all(axis=1))[0].tolist())
+        assert set(heads.calibrating(head, examples).tolist()) <= there
+        assert all(examples[at].source == TRIAGE or examples[at].part != "train" for at in there)
+    category = heads.calibrating("category", examples)
+    best = said[category, columns_of("category")].argmax(axis=1)
+    right = [HEADS["category"].index(examples[at].labels["category"]) for at in category]
+    assert (best == right).mean() > 0.9
+
+
+class _Fits:
+    """Stands for what fits a fast tier, which takes a quarter of an hour: gives one of these bytes, and counts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, model: bytes) -> None:
+        self.asked = 0
+        monkeypatch.setattr(fast, "prepare", lambda *_, **__: SimpleNamespace(examples=[], idf=np.ones(1)))
+        monkeypatch.setattr(fast, "fit_all", self._fit)
+        monkeypatch.setattr(fast, "model_of", lambda *_: model)
+
+    def _fit(self, *_: object) -> dict[str, FittedHead]:
+        self.asked += 1
+        return {}
+
+
+def test_sets_that_give_another_fast_tier_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _Fits(monkeypatch, b"another")
+    given, meant = hashlib.sha256(b"another").hexdigest()[:12], Classifier().version
+
+    with pytest.raises(Misconfigured, match=f"gives a fast tier {given}, meant the one that ships, {meant}"):
+        fast.fast_said(tmp_path, tmp_path, lambda line: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_fast_tier_is_fitted_once_a_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = _Fits(monkeypatch, b"shipped")
+    of_shipped = SimpleNamespace(
+        version="0011aabbccdd", card=SimpleNamespace(sha256=hashlib.sha256(b"shipped").hexdigest())
+    )
+    monkeypatch.setattr(fast, "Classifier", lambda: of_shipped)
+    first, again = (fast.fast_said(tmp_path, tmp_path, lambda line: None) for _ in range(2))
+
+    assert first.shape == again.shape == (0, COLUMNS)
+    assert fits.asked == 1
+
+
+def test_a_work_folder_is_gone_on_from_only_with_what_it_was_made_of(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = read(data)
+    kept.claim(tmp_path, texts)
+    (tmp_path / "first.pt").write_bytes(b"learnt")
+    kept.claim(tmp_path, texts)
+
+    with pytest.raises(Misconfigured, match="from other texts or by other plans"):
+        kept.claim(tmp_path, texts[1:])
+    monkeypatch.setattr(kept, "PLANS", (*kept.PLANS[:1], replace(kept.PLANS[1], epochs=1.0), *kept.PLANS[2:]))
+    with pytest.raises(Misconfigured, match="from other texts or by other plans"):
+        kept.claim(tmp_path, texts)
+
+
+def test_a_folder_of_somebody_else_is_no_work_folder(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.pt").write_bytes(b"learnt")
+
+    with pytest.raises(Misconfigured, match=r"is not empty and has no made-of.txt"):
+        kept.claim(tmp_path, read(data))
 
 
 def test_without_torch_training_says_how_to_get_it(tmp_path: Path) -> None:

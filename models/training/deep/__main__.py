@@ -33,8 +33,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         need_torch()
+        _train(arguments)
     except Misconfigured as error:
         parser.exit(2, f"{error}\n")
+
+
+def _train(arguments: argparse.Namespace) -> None:
     from models.training.deep.run import run, teacher_only
 
     say = logging.getLogger("training").info

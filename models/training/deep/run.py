@@ -1,6 +1,5 @@
 """From the base and the sets to the deep tier's artifact: narrow, learn, teach, cross-validate, calibrate, write."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -11,16 +10,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from models.classifier import COLUMNS, HEADS, Classifier, columns_of, decide, width
+from models.classifier import COLUMNS, HEADS, Classifier, decide, width
 from models.deep import DeepCard, DeepClassifier, clean
-from models.errors import Misconfigured
-from models.training import run as fast_tier
 from models.training import soft
 from models.training.data import FOLDS, TRIAGE, Example
 from models.training.deep import card, graph, heads, vocabulary
 from models.training.deep.base import Base, read_base
 from models.training.deep.data import Text, read
 from models.training.deep.encoder import HEAD_WIDTH, Encoder, pooled, quick, reaches
+from models.training.deep.fast import fast_said
+from models.training.deep.kept import claim
 from models.training.deep.learn import OURS, Lower, Net, Rows, batches, learn, net_of, padded, remembered, rows_of
 from models.training.deep.narrow import narrowed
 from models.training.deep.plans import AGAIN, ANCHORS, FIRST, MET, SECOND, TEACHER, TWEETS, Plan
@@ -42,7 +41,7 @@ How far the weights that ship go from the first stage's to those that learnt our
 What one net forgets of tweets while it learns our rubric, a place between both keeps (Wortsman et al. 2022, "Robust
 fine-tuning of zero-shot models"; Ilharco et al. 2023, "Editing models with task arithmetic"). Category, cross-validated
 in five folds, and TweetEval's macro-recall at shares of 0.58 and 0, 0.6, 1, after one epoch of tweets: 0.786, 0.783, 0.778;
-0.704, 0.712, 0.709. After two, at 0.58 and 0.6 against 0.7 and 0.4, with the fast tier: 0.722 against 0.710, category the same.
+0.704, 0.712, 0.709. After two, 0.58 and 0.6 are a point better there than 0.7 and 0.4, and category is the same.
 """
 REACHED: Final = 300
 """Texts by which the channels are chosen that are not quantised."""
@@ -78,17 +77,22 @@ def run(
         work: Where what took long is kept, so that a run that was stopped goes on.
         deadline_s: Of the first stage.
         folds: How many of the five folds of data/triage are cross-validated.
+
+    Raises:
+        Misconfigured: If the wheel is another, these sets do not give the fast tier that ships, or ``work`` keeps what was
+            learnt from other texts or by other plans.
     """
     torch.set_num_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     material = prepare(data, wheel, work, progress)
+    fast = fast_said(data, work, progress)
     net = first(material, work, progress, deadline_s)
     tweets = more_tweets(material, net, work, progress)
     lower = remembered(net.encoder, material.rows, second_rows(material), SECOND.frozen)
     crossed = cross_validated(material, net, tweets, lower, folds, work, progress)
     teach(data, material, net, work / SOFT_NAME, progress)
     last = mixed(net, second(material, net, lower, -1, work, progress), tweets)
-    return write(material, last, crossed, fast_said(data, work, progress), out, progress)
+    return write(material, last, crossed, fast, out, progress)
 
 
 def teacher_only(data: Path, wheel: Path, work: Path, progress: Progress, deadline_s: float = float("inf")) -> None:
@@ -113,10 +117,15 @@ def prepare(data: Path, wheel: Path, work: Path | None, progress: Progress) -> M
 
     Args:
         work: Where these are kept; None for a net whose vectors nobody needs.
+
+    Raises:
+        Misconfigured: If the wheel is another, or ``work`` keeps what was learnt from other texts or by other plans.
     """
     import sentencepiece
 
     base, texts = read_base(wheel), read(data)
+    if work is not None:
+        claim(work, texts)
     whole = vocabulary.tokenizer(base.pieces, base.scores)
     kept = vocabulary.prune(base, vocabulary.met(len(base.pieces), whole, (text.text for text in texts)), PIECES_MAX)
     pieces = vocabulary.tokenizer([base.pieces[at] for at in kept], base.scores[kept])
@@ -299,63 +308,42 @@ def margins(net: Net, read: NDArray[np.float32]) -> dict[str, NDArray[np.float64
         return {head: net.heads[head](torch.from_numpy(read)).numpy().astype(np.float64) for head in HEADS}
 
 
+def side_by_side(found: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Lay the logits of all heads into one array. Shape (n, COLUMNS)."""
+    return np.concatenate([found[head] for head in HEADS], axis=1)
+
+
 def cross_validated(
     material: Material, begun: Net, tweets: Net, lower: Lower, folds: int, work: Path, progress: Progress
-) -> dict[str, NDArray[np.float64]]:
+) -> NDArray[np.float64]:
     """
-    Return the margins of all posts of data/triage by nets that did not learn from their fold, in the order of the rows.
+    Return the logits of all posts of data/triage by nets that did not learn from their fold, before calibration.
+
+    Shape (texts, COLUMNS), in the order of the texts; other texts have NaN.
 
     Args:
         folds: How many of the five are measured; posts of the others have NaN.
     """
-    rows = np.array([at for at, text in enumerate(material.texts) if text.example.source == TRIAGE], np.int64)
-    fold_of = np.array([material.texts[at].example.fold for at in rows])
-    out = {head: np.full((len(rows), width(head)), np.nan) for head in HEADS}
+    out = np.full((len(material.texts), COLUMNS), np.nan)
+    fold_of = np.array([t.example.fold if t.example.source == TRIAGE else -1 for t in material.texts])
     for fold in range(folds):
-        inside = fold_of == fold
+        rows = np.nonzero(fold_of == fold)[0]
         net = mixed(begun, second(material, begun, lower, fold, work, progress), tweets)
-        for head, values in margins(net, features(net.encoder, material.rows, rows[inside])).items():
-            out[head][inside] = values
+        out[rows] = side_by_side(margins(net, features(net.encoder, material.rows, rows)))
     return out
-
-
-def fast_said(data: Path, work: Path, progress: Progress) -> NDArray[np.float64]:
-    """
-    Return the fast tier's logits of texts that it was calibrated on, by heads that were fitted without them.
-
-    Shape (examples, COLUMNS), in the order of ``data.load``; NaN for heads that say nothing of a text or have learnt it.
-
-    Raises:
-        Misconfigured: If these sets do not give the fast tier that ships.
-    """
-    shipped = Classifier()
-    path = work / f"fast-{shipped.version}.npy"
-    if not path.exists():
-        prepared = fast_tier.prepare(data, progress, soft=soft.SHIPPED)
-        fitted = fast_tier.fit_all(prepared, lambda line: progress(f"fast: {line}"))
-        given = hashlib.sha256(fast_tier.model_of(fitted, prepared.idf)).hexdigest()
-        if given != shipped.card.sha256:
-            raise Misconfigured(
-                f"--data: gives a fast tier {given[:12]}, meant {shipped.version}; run `zuruf train` first"
-            )
-        said = np.full((len(prepared.examples), COLUMNS), np.nan)
-        for head, found in fitted.items():
-            said[found.rows, columns_of(head)] = found.judged.calibration.logits(found.margins)
-        np.save(path, said)
-    return np.asarray(np.load(path), np.float64)
 
 
 def write(
     material: Material,
     net: Net,
-    crossed: Mapping[str, NDArray[np.float64]],
+    crossed: NDArray[np.float64],
     fast: NDArray[np.float64],
     out: Path,
     progress: Progress,
 ) -> DeepCard:
     """Calibrate by what was not learnt from, write the artifact, measure it as it was written, write its card again."""
     examples = [text.example for text in material.texts]
-    finished = {head: _finish(material, net, head, crossed, fast, examples) for head in HEADS}
+    finished = heads.finish_all(_with_others(material, net, crossed, examples), fast, examples)
     progress("of the fast tier: " + ", ".join(f"{head} {finished[head].share}" for head in HEADS))
     linear = {head: _linear(net, head) for head in HEADS}
     weights = weights_of(material, net, heads.packed(linear, finished))
@@ -372,26 +360,15 @@ def write(
     return card.write(out, replace(learnt, scores=scores))
 
 
-def _finish(
-    material: Material,
-    net: Net,
-    head: str,
-    crossed: Mapping[str, NDArray[np.float64]],
-    fast: NDArray[np.float64],
-    examples: Sequence[Example],
-) -> heads.Finished:
-    rows = heads.calibrating(head, examples)
-    place = {at: here for here, at in enumerate(at for at, e in enumerate(examples) if e.source == TRIAGE)}
-    crossed_at = {at for at, here in place.items() if np.isfinite(crossed[head][here]).all()}
-    posts = np.array([at for at in rows if at in crossed_at], np.int64)
-    others = np.array([at for at in rows if examples[at].source != TRIAGE], np.int64)
-    parts = []
-    if len(posts):
-        parts.append(crossed[head][[place[at] for at in posts]])
-    if len(others):
-        parts.append(margins(net, features(net.encoder, material.rows, others))[head])
-    chosen = np.concatenate([posts, others])
-    return heads.finish(head, np.concatenate(parts), fast[chosen, columns_of(head)], [examples[at] for at in chosen])
+def _with_others(
+    material: Material, net: Net, crossed: NDArray[np.float64], examples: Sequence[Example]
+) -> NDArray[np.float64]:
+    """Return ``crossed`` with the net's own logits of the measuring parts that heads are calibrated on: none learnt these."""
+    chosen = np.unique(np.concatenate([heads.calibrating(head, examples) for head in HEADS]))
+    others = np.array([at for at in chosen if examples[at].source != TRIAGE], np.int64)
+    out = crossed.copy()
+    out[others] = side_by_side(margins(net, features(net.encoder, material.rows, others)))
+    return out
 
 
 def _linear(net: Net, head: str) -> heads.Linear:
