@@ -266,7 +266,7 @@ def _triage_rows(examples: Sequence[Example], classifier: Classifier, deep: Deep
                 continue  # Of one value alone there is nothing to tell apart.
             figures = {"tfidf": round(macro_f1(wanted[places], found[places]), 4)}
             of_group = {who: scores[head].get(group, {}) for who, scores in ours.items()}
-            figures |= {who: found["macro_f1"] for who, found in of_group.items() if "macro_f1" in found}
+            figures |= {who: scores["macro_f1"] for who, scores in of_group.items() if "macro_f1" in scores}
             yield Row(f"{head}: {group}", "macro-F1", len(places), figures, "crossed")
 
 
@@ -406,8 +406,8 @@ Made by `{COMMAND}` with the versions
 "Same data" learnt from the labels that TF-IDF learnt from, a head for each set: "fast" from our hashed n-grams, each scaled by
 how much it tells the values apart, under a support vector machine; "deep" from these and what the deep tier makes of a text, its
 vector and its own logits. Where the net that taught the fast tier had not learnt the set's labels (airline, GermEval), what it
-taught of other posts is folded into the head's n-grams, as in the heads that ship. "As shipped" is the artifact: one head serves
-all sets, by our rubric and not by theirs.
+taught of other posts is folded into the n-grams of "fast", as in the heads that ship. "As shipped" is the artifact: one head
+serves all sets, by our rubric and not by theirs.
 TF-IDF is scikit-learn's: words 1-2 and characters 2-5 within words, sublinear, under a support vector machine. It keeps a
 column for each n-gram, hundreds of thousands of them; ours have {size(BITS):,} buckets. How strong a machine is was chosen for
 each of the three and each set, by cross-validation among the texts that it learns from.
@@ -416,14 +416,16 @@ The deep tier's encoder learnt from the train parts of TweetEval, UMSAB and SB-1
 the airline set's test part nothing. Of GermEval's posts it learnt the 1,350 that are in data/triage, by our labels and not by
 theirs: its figures there are a little too good.
 Both tiers were calibrated on the val parts of TweetEval and UMSAB, among others: a scale and a shift a column, and how much of
-the fast tier's word the deep one takes.
+the fast tier's word the deep one takes. How far its weights go towards tweets was chosen among a few places by TweetEval's, too.
 Of 1,000 texts a figure's standard error is a point and a half, of 2,500 one: what differs by less is chance.
-The sentiment of UMSAB's Hindi part is chance, see `models/training/data.py`: no head here learnt from it.
+The sentiment of UMSAB's Hindi part is chance, see `models/training/data.py`: no head here learnt from it, only the net that
+taught the shipped fast tier.
 
 {_table(others)}
 ## data/triage, five-fold
 
-Folds are blocks of neighbouring ids, so that no scene is on both sides. TF-IDF learns from the other folds; ours from these,
+Folds are blocks of neighbouring ids, so that no scene is on both sides. TF-IDF learns from the other folds, with a strength
+that serves it a point better here than one chosen by cross-validation, which tears scenes apart; ours learn from these folds,
 from posts of our own, for sentiment from tweets too, and the fast tier from what a deep net that saw none of these posts says
 of others. The deep tier's figures are of the {versions["deep_crossed"]} posts whose folds it was crossed in.
 

@@ -1,6 +1,7 @@
 """The table that sets ours beside others, on a small folder of made-up sets."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 
 import models.training.compare as compare_module
 from models.training import soft
-from models.training.compare import NAMES, Row, compare, page, tasks
+from models.training.compare import NAMES, Row, Task, compare, page, tasks
 from models.training.data import CHANCE, load
 from models.training.features import size
-from models.training.learners import Texts
+from models.training.learners import Texts, Way
 from models.training.run import BITS as RUN_BITS
 from models.training.run import run
 from tests.models.small import BITS, COLUMNS_TAUGHT, say, write_data
@@ -102,6 +103,27 @@ def test_what_the_teacher_learnt_is_told_from_what_it_did_not(tmp_path: Path) ->
 
     assert echoed["TweetEval sentiment val"] and echoed["SB-10k test"] and echoed["Banking77 test"]
     assert not echoed["airline test, sentiment"]
+
+
+def test_only_sets_whose_labels_it_did_not_learn_are_learnt_with_what_the_net_taught(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soft.write(data, load(data), say, tmp_path / "soft.npz", lambda line: None)
+    monkeypatch.setattr(compare_module, "SHIPPED", tmp_path / "soft.npz")
+    taught: dict[str, bool] = {}
+
+    def note(task: Task, learners: Mapping[str, Way], *_: object) -> Iterator[Row]:
+        seen, _unseen = learners["same_data"].features(task.train, task.test)
+        taught[task.name] = seen.shape[1] > size(RUN_BITS)
+        return iter(())
+
+    monkeypatch.setattr(compare_module, "_task_rows", note)
+    for name in ("_crossed_rows", "_triage_rows", "_language_rows"):
+        monkeypatch.setattr(compare_module, name, lambda *_: iter(()))
+    compare(data, tmp_path, lambda line: None, detectors={})
+
+    assert taught["airline test, sentiment"] and taught["airline test, reason"]
+    assert not any(taught[name] for name in ("TweetEval sentiment val", "UMSAB val", "SB-10k test", "Banking77 test"))
 
 
 def test_what_has_labels_of_chance_is_measured_with_and_not_learnt_from(tmp_path: Path) -> None:
