@@ -2,14 +2,13 @@
 The process ``zuruf learn``: what reps corrected becomes heads of their tenants, beside the stream and never in its way.
 
 It reads ``corrections`` in a group of its own, from the beginning at every start: the log is its memory, the standings in
-``heads`` say what was tried and what came of it. A trial runs in a thread of this process, which is nice to all others. What
+``heads`` say what was tried and what came of it. A trial runs in a thread of this process, which lets all others go first. What
 is promoted is written to ``heads``, where the workers' understand reads it, and told to ``work``, from where it reaches boards.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -37,6 +36,7 @@ from models.learning import (
 from models.relabels import Correction, HeadChanged
 from models.text import normalise
 from streams import topics
+from streams.background import stand_back
 from streams.codec import Decoder
 from streams.gateway.link import Unavailable, Work
 from streams.heads import Follower, Shelf
@@ -45,7 +45,6 @@ from streams.settings import Settings, client_options
 log = logging.getLogger("zuruf.learn")
 
 GROUP: Final = "zuruf-learn"
-NICE: Final = 15
 LOOK_S: Final = 1.0
 AGAIN_S: Final = 2.0
 
@@ -180,8 +179,7 @@ class Learning:
 
     async def run(self, ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Learn until told to stop."""
-        with contextlib.suppress(OSError):
-            os.nice(NICE)
+        stand_back()
         await self._shelf.start()
         await self._work.start()
         await self._consumer.start()

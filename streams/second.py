@@ -9,7 +9,6 @@ keeps its first labels; so it begins at the newest, and offsets are committed as
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +25,11 @@ from models.errors import BadEvent
 from models.labels import Classification, Triage
 from models.records import Reconsidered, Understood
 from models.relabels import Relabel, relabelled
-from models.second import SECOND_READING, Waiting, found, worth
+from models.second import SECOND_READING, Waiting, found, rest_s_after, worth
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
+from streams.background import stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record
 from streams.settings import Settings, client_options
@@ -39,10 +39,6 @@ BATCH_MAX: Final = 16
 """Posts read in one go: about 0.1 s, so that a worthier one does not wait long."""
 EACH_S: Final = 0.008
 FETCH_MAX: Final = 2_000
-NICENESS: Final = 10
-"""Behind the stream, where they share a core."""
-READING_NICENESS: Final = 19
-"""Of the thread that reads: a hundredth of a busy core. It must get that: it holds the interpreter at times."""
 
 # Only records that begin so are decoded: most of ``work`` are ticks and commands.
 _UNDERSTOOD: Final = b'{"type":"understood"'
@@ -104,7 +100,9 @@ class SecondReader:
         }
         self._more = asyncio.Event()
         # One thread: the session has one, and lets go of the interpreter while it computes.
-        self._pool = ThreadPoolExecutor(1, "zuruf-deep", initializer=_stand_back, initargs=(READING_NICENESS,))
+        self._pool = ThreadPoolExecutor(1, "zuruf-deep")
+        self.rests_until = 0.0
+        """Of ``time.monotonic``: before it nothing is read."""
 
     def offer(self, records: Sequence[Any]) -> None:
         """Pick from a fetch of ``work`` what is worth a second reading."""
@@ -128,8 +126,10 @@ class SecondReader:
             self._more.set()
 
     async def read_next(self) -> list[Relabel | Reconsidered]:
-        """Wait for something to read, read it, and return what it changes."""
+        """Wait for something to read and until it may, read it, and return what it changes."""
         await self._more.wait()
+        if (rest_s := self.rests_until - time.monotonic()) > 0:
+            await asyncio.sleep(rest_s)
         batch, late = self.waiting.take(BATCH_MAX, self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
@@ -137,12 +137,19 @@ class SecondReader:
             self._more.clear()
         if not batch:
             return []
-        began = time.perf_counter()
         texts = [work.post.text for work in batch]
-        labels = await asyncio.get_running_loop().run_in_executor(self._pool, self._reader.label, texts)
-        self.waiting.took(time.perf_counter() - began, len(batch))
+        labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, texts)
+        rest = rest_s_after(wall_s, cpu_s, self._budget_s)
+        self.rests_until = time.monotonic() + rest
+        self.waiting.took(wall_s + rest, len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
+
+    def _label(self, texts: Sequence[str]) -> tuple[list[Classification], float, float]:
+        """Return the labels, and the seconds and the CPU seconds that they took."""
+        began, cpu_began = time.perf_counter(), time.thread_time()
+        labels = self._reader.label(texts)
+        return labels, time.perf_counter() - began, time.thread_time() - cpu_began
 
     def _says(self, work: Understood, second: Classification) -> Relabel | Reconsidered | None:
         said = found(work.labels, second)
@@ -195,7 +202,7 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
         ready: Told once, when posts are read.
         stop: Ends it.
     """
-    _stand_back(NICENESS)
+    stand_back()
     second = SecondReader(settings, reader)
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(
@@ -227,14 +234,6 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
         await consumer.stop()
         await producer.stop()
         await runner.cleanup()
-
-
-def _stand_back(niceness: int) -> None:
-    """Let others go before this thread; on systems where niceness is the process's, before all of it."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
-    except (AttributeError, OSError):  # Not every system has it, and none must fail for it.
-        _log.debug("this system knows no niceness")
 
 
 async def _fetch(consumer: Any, second: SecondReader) -> None:

@@ -224,6 +224,6 @@ def test_the_compose_file_is_sound_and_asks_for_its_secret() -> None:
     )
     assert given.returncode == 0, given.stderr
     services = json.loads(given.stdout)["services"]
-    assert set(services) == {"kafka", "worker", "gateway", "connect", "deep"}
+    assert set(services) == {"kafka", "worker", "gateway", "connect", "learn", "deep"}
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports and {port["host_ip"] for port in ports} == {"127.0.0.1"}

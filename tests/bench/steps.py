@@ -75,7 +75,10 @@ async def read_again(bootstrap: str) -> None:
 async def child(*arguments: str) -> AsyncIterator[tuple[int, str]]:
     """Run this module as a process of its own; yields its number and the line that it says when it is ready."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.steps", *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "tests.bench.steps", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # As under `zuruf up`: the kernel may weigh sessions, not processes.
     )
     assert process.stdout is not None
     try:

@@ -1,10 +1,11 @@
 """Which posts are read twice, in what order, and what the second reading changes."""
 
+import pytest
 from msgspec.structs import replace
 
 from models.influence import Influence
 from models.labels import Confidence
-from models.second import Waiting, found, worth
+from models.second import REST_A_WAIT, REST_MAX, Waiting, found, rest_s_after, worth
 from tests.builders import labels, understood
 
 SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
@@ -111,3 +112,13 @@ def test_a_slower_reader_gets_less_room() -> None:
         waiting.took(0.5, 10)
 
     assert waiting.room == 20
+
+
+def test_who_had_a_core_to_itself_does_not_rest() -> None:
+    assert rest_s_after(0.1, 0.1, budget_s=2.0) == 0
+    assert rest_s_after(0.1, 0.1001, budget_s=2.0) == 0  # Clocks differ in their grain.
+
+
+def test_who_waited_for_a_core_rests_longer_the_longer_it_waited() -> None:
+    assert rest_s_after(0.15, 0.1, budget_s=2.0) == pytest.approx(REST_A_WAIT * 0.05)
+    assert rest_s_after(5.0, 0.1, budget_s=2.0) == REST_MAX * 2.0

@@ -1,20 +1,19 @@
 """The second reader without a broker: what it picks, what it passes over, what it writes."""
 
 import asyncio
-import os
-import sys
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from models.labels import Classification, Confidence
 from models.records import Reconsidered, Tick
 from models.relabels import Relabel
+from models.second import REST_A_WAIT
 from streams.codec import encode
-from streams.second import READING_NICENESS, SecondReader
+from streams.second import EACH_S, SecondReader
 from streams.settings import Settings
 from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
@@ -26,11 +25,9 @@ class Says:
 
     def __init__(self) -> None:
         self.given: list[list[str]] = []
-        self.niceness: int | None = None
 
     def label(self, texts: Sequence[str]) -> list[Classification]:
         self.given.append(list(texts))
-        self.niceness = os.getpriority(os.PRIO_PROCESS, 0)
         return [replace(labels(category="complaint"), confidence=SURE) for _ in texts]
 
 
@@ -51,14 +48,24 @@ def skipped(second: SecondReader, reason: str) -> float:
     return second.counts.registry.get_sample_value("zuruf_deep_skipped_total", {"reason": reason}) or 0.0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no niceness of its own here")
-def test_reading_lets_all_others_go_before_it() -> None:
+def test_who_waited_for_a_core_rests_before_it_reads_on() -> None:
+    class Waits(Says):
+        def label(self, texts: Sequence[str]) -> list[Classification]:
+            time.sleep(0.02)  # As a thread does that has no core.
+            return super().label(texts)
+
     async def go() -> None:
-        second, says = a_reader()
+        second = SecondReader(Settings(tenants=()), Waits(), clock=lambda: NOW / 1000)
         second.offer([a_record(unsure())])
+        before = time.monotonic()
         await second.read_next()
 
-        assert says.niceness == READING_NICENESS > os.getpriority(os.PRIO_PROCESS, 0)
+        assert second.rests_until >= before + (1 + REST_A_WAIT) * 0.02
+        assert second.waiting.each_s > EACH_S  # What is rested counts as what a reading takes.
+        rested = second.rests_until
+        second.offer([a_record(unsure("x:2"))])
+        await second.read_next()
+        assert time.monotonic() >= rested
 
     asyncio.run(go())
 
