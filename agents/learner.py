@@ -36,7 +36,7 @@ from models.learning import (
 from models.relabels import Correction, HeadChanged
 from models.text import normalise
 from streams import topics
-from streams.background import stand_back
+from streams.background import SESSION_MS, stand_back
 from streams.codec import Decoder
 from streams.gateway.link import Unavailable, Work
 from streams.heads import Follower, Shelf
@@ -170,6 +170,7 @@ class Learning:
             bootstrap_servers=list(settings.broker),
             group_id=GROUP,
             enable_auto_commit=False,
+            session_timeout_ms=SESSION_MS,
             auto_offset_reset="earliest",  # Nothing is ever committed: every start reads all that is kept.
             **options,
         )

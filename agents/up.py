@@ -198,8 +198,8 @@ class House:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for kind in ("gateway", "connect", "learn", "deep", "worker"):
-            children = [child for name, child in self._children.items() if name.startswith(kind)]
+        for kinds in (("gateway",), ("connect",), ("learn", "deep", "worker")):
+            children = [child for name, child in self._children.items() if name.startswith(kinds)]
             await asyncio.gather(*(child.end() for child in children))
 
 

@@ -22,7 +22,7 @@ SECOND_READING: Final = "found by the second reading"
 
 REST_A_WAIT: Final = 3.0
 """Seconds that are rested for each that the reader waited for a core. At 1,000 posts a second on two cores the stream's median of
-37 ms became 38.5 beside a reader that rests so, and 40.5 beside one that does not: who yields at once still empties caches."""
+37 ms became 38.5 beside a reader that rests so, and 40.5 beside one that does not: who yields still empties caches."""
 REST_MAX: Final = 0.25
 """Share of the budget that one rest takes at most, so that posts are read on the busiest machine too."""
 
@@ -131,9 +131,9 @@ class Waiting:
         return [work for *_, work in taken], late
 
     def took(self, seconds: float, count: int) -> None:
-        """Note how long so many took; the estimate follows within some ten batches."""
+        """Note how long so many took; the estimate follows within some hundred posts."""
         if count:
-            self.each_s += 0.1 * (seconds / count - self.each_s)
+            self.each_s += (1 - 0.99**count) * (seconds / count - self.each_s)
 
 
 def rest_s_after(wall_s: float, cpu_s: float, budget_s: float) -> float:
@@ -142,7 +142,7 @@ def rest_s_after(wall_s: float, cpu_s: float, budget_s: float) -> float:
 
     Args:
         wall_s: What the batch took.
-        cpu_s: What it took of that on a core; the rest somebody else had it.
+        cpu_s: What it took of that on a core; the rest it waited, for the interpreter too, which counts the same.
         budget_s: Within which posts are read.
     """
     return min(REST_MAX * budget_s, REST_A_WAIT * max(0.0, wall_s - cpu_s))

@@ -1,28 +1,54 @@
-"""Processes beside the stream take the CPU that nobody else wants."""
+"""Processes beside the stream take next to no CPU while others want it."""
 
 import contextlib
+import logging
 import os
+import random
+import time
 from pathlib import Path
 from typing import Final
 
 NICENESS_MAX: Final = 19
+SESSION_MS: Final = 30_000
+"""Of a consumer in such a process, whose heartbeats come late while others want the CPU."""
+
+_PROCESS: Final = Path("/proc/self")
+_TRIES: Final = 10
+_AGAIN_S: Final = 0.1
+
+_log = logging.getLogger("zuruf.background")
 
 
 def stand_back() -> None:
     """
-    Let every other process go before this one from now on: before its threads too, so none waits for another of them.
+    Let every other process go before this one from now on: before all its threads, so that none waits for another of them.
 
-    On Linux a thread of the policy SCHED_IDLE yields to any other at once, where the nicest of the usual ones first runs its
-    slice out. Both are weighed within a session alone where the kernel groups processes by sessions (autogroup, see sched(7)),
-    so a process that leads one, as those of ``zuruf up`` do, has the whole of it stand back. Elsewhere niceness must do.
-
-    Call it before threads are started: those that run keep what they have.
+    On Linux they get the policy SCHED_IDLE. It counts among the processes of a group alone, and groups among each other get
+    equal shares: where the kernel groups by sessions (autogroup, see sched(7)), a process that leads one, as those of
+    ``zuruf up`` do, has the whole of it stand back too; a group of control (cgroup) is weighed by whoever makes it. Elsewhere
+    niceness must do.
     """
-    with contextlib.suppress(OSError):  # A system may refuse, and no process must fail for it.
-        if hasattr(os, "SCHED_IDLE"):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        else:
+    try:
+        for thread in (_PROCESS / "task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(int(thread.name), os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError) as refused:  # No process must fail for it.
+        _log.debug("no policy SCHED_IDLE here: %s", refused)
+        with contextlib.suppress(AttributeError, OSError):
             os.nice(NICENESS_MAX)
-    with contextlib.suppress(OSError, AttributeError):
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(NICENESS_MAX), encoding="ascii")
+    group = _PROCESS / "autogroup"
+    if group.exists() and os.getsid(0) == os.getpid():
+        _stand_back(group)
+
+
+def _stand_back(group: Path) -> None:
+    for _ in range(_TRIES):
+        try:
+            group.write_text(str(NICENESS_MAX), encoding="ascii")
+            return
+        except BlockingIOError:  # The kernel takes one in a tenth of a second, whosever it is.
+            time.sleep(_AGAIN_S * (1 + random.random()))
+        except OSError as error:
+            _log.debug("the session does not stand back: %s", error)
+            return
+    _log.info("the session does not stand back: the kernel was asked by others each time")

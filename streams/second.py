@@ -29,14 +29,14 @@ from models.second import SECOND_READING, Waiting, found, rest_s_after, worth
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
-from streams.background import stand_back
+from streams.background import SESSION_MS, stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record
 from streams.settings import Settings, client_options
 
 GROUP: Final = "zuruf-deep"
 BATCH_MAX: Final = 16
-"""Posts read in one go: about 0.1 s, so that a worthier one does not wait long."""
+"""Posts read in one go: about 0.1 s, so that a worthier one does not wait long, rests apart."""
 EACH_S: Final = 0.008
 FETCH_MAX: Final = 2_000
 
@@ -63,6 +63,9 @@ class Counts:
         self.relabelled = Counter("zuruf_deep_relabelled", "Labels set otherwise", ["label"], registry=registry)
         self.reconsidered = Counter(
             "zuruf_deep_reconsidered", "Posts that ask for somebody after all", registry=registry
+        )
+        self.rested_s = Counter(
+            "zuruf_deep_rested_seconds", "Seconds rested while posts waited, since cores were busy", registry=registry
         )
         self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
         self.seconds = Histogram(
@@ -128,8 +131,10 @@ class SecondReader:
     async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read and until it may, read it, and return what it changes."""
         await self._more.wait()
-        if (rest_s := self.rests_until - time.monotonic()) > 0:
+        rest_s = max(0.0, self.rests_until - time.monotonic())
+        if rest_s:
             await asyncio.sleep(rest_s)
+            self.counts.rested_s.inc(rest_s)
         batch, late = self.waiting.take(BATCH_MAX, self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
@@ -139,9 +144,8 @@ class SecondReader:
             return []
         texts = [work.post.text for work in batch]
         labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, texts)
-        rest = rest_s_after(wall_s, cpu_s, self._budget_s)
-        self.rests_until = time.monotonic() + rest
-        self.waiting.took(wall_s + rest, len(batch))
+        self.rests_until = time.monotonic() + rest_s_after(wall_s, cpu_s, self._budget_s)
+        self.waiting.took(rest_s + wall_s, len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
 
@@ -213,6 +217,7 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
         auto_offset_reset="latest",
         enable_auto_commit=True,
         max_poll_records=FETCH_MAX,
+        session_timeout_ms=SESSION_MS,
         **client_options(settings),
     )
     await producer.start()

@@ -288,3 +288,21 @@ def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up
     with urllib.request.urlopen(health + "/metrics", timeout=5) as answer:
         figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
     assert float(figures["zuruf_deep_read_total"]) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
+def test_who_works_beside_the_stream_lets_all_others_go_first(start: Callable[..., Up]) -> None:
+    parent = start().process.pid
+
+    def idle() -> set[str]:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+        lines = [Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0") for child in children]
+        kinds = dict(zip(map(int, children), lines, strict=True))
+        return {
+            kind
+            for child, line in kinds.items()
+            for kind in ("worker", "gateway", "connect", "learn", "deep")
+            if kind in line and os.sched_getscheduler(child) == os.SCHED_IDLE
+        }
+
+    wait_for(lambda: idle() == {"learn", "deep"}, 30, "learn and deep stand back")
