@@ -69,7 +69,7 @@ def found(first: Classification, second: Classification) -> Found:
     labels: dict[str, str] = {}
     confidence: dict[str, float] = {}
     for name, head in NAMES.items():
-        if head in second.unsure or name == "language":  # Letters tell a language better than pieces of words do.
+        if head in second.unsure:
             continue
         value, sure = value_of(second, name), confidence_of(second, name)
         other = value != value_of(first, name)

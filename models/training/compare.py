@@ -132,7 +132,7 @@ def _all(
         yield from _task_rows(task, alone if task.echoed else learners, classifier, deep)
     yield from _crossed_rows(data, learners)
     yield from _triage_rows(examples, classifier, deep)
-    yield from _language_rows(examples, data, classifier, detectors)
+    yield from _language_rows(examples, data, classifier, deep, detectors)
 
 
 def _taught(data: Path, progress: Progress) -> tuple[list[Example], Taught | None]:
@@ -296,13 +296,18 @@ def _tfidf_out_of_fold(head: str, examples: Sequence[Example]) -> tuple[Ids, Ids
 
 
 def _language_rows(
-    examples: Sequence[Example], data: Path, classifier: Classifier, detectors: Mapping[str, Detect]
+    examples: Sequence[Example],
+    data: Path,
+    classifier: Classifier,
+    deep: DeepClassifier,
+    detectors: Mapping[str, Detect],
 ) -> Iterator[Row]:
     """Each detector restricted to our languages where it can be; names and links taken out, which helps all but ours."""
     for name, texts, wanted in _language_texts(examples, data):
-        plain = [_plain_text(text) for text in texts]
+        plain = [_plain_text(text) for text in texts.plain]
         labels = _ids(wanted, LANGUAGES)
-        found = {"product": _ids(_product(classifier.logits(texts), "language"), LANGUAGES)}
+        ours = {"product": classifier.logits(texts.plain), "deep": deep.logits(texts.raw)[0]}
+        found = {who: _ids(_product(logits, "language"), LANGUAGES) for who, logits in ours.items()}
         for who, detect in detectors.items():
             found[who] = _ids([detect(text) for text in plain], LANGUAGES)
         yield _row(f"language: {name}", "accuracy", labels, found)
@@ -312,21 +317,18 @@ def _plain_text(text: str) -> str:
     return " ".join(text.replace("@user", " ").replace("<url>", " ").split()) or text
 
 
-def _language_texts(examples: Sequence[Example], data: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def _language_texts(examples: Sequence[Example], data: Path) -> Iterator[tuple[str, Texts, list[str]]]:
     """Tweets of sets that our language head saw nothing of, tweets of eight languages, and three kinds of clean text."""
     tweets = [("de", row) for row in _rows(data, "sb10k/test", "sentiment")]
     tweets += [("en", row) for row in _rows(data, "twitter_us_airline/test", "sentiment")]
-    yield "tweets de, en (SB-10k test, airline test)", [row["text"] for _, row in tweets], [lang for lang, _ in tweets]
+    yield "tweets de, en (SB-10k test, airline test)", _texts([row for _, row in tweets]), [lang for lang, _ in tweets]
     umsab = [row for row in _rows(data, "umsab_tweet_sentiment/val", "sentiment") if row["lang"] != "hi"]
-    yield "tweets of 7 languages (UMSAB val)", [row["text"] for row in umsab], [row["lang"] for row in umsab]
-    kinds = {(normalise(row["text"]), row["lang"]): row["kind"] for row in read_rows(data, LINGUA, "all")}
+    yield "tweets of 7 languages (UMSAB val)", _texts(umsab), [row["lang"] for row in umsab]
+    rows = {(row["text"], row["lang"]): row for row in _rows(data, f"{LINGUA}/all", "lang")}
+    kept = [rows.get((e.text, e.labels["language"])) for e in examples if e.source == LINGUA and e.part == "dev"]
     for kind in ("sentences", "word-pairs", "single-words"):
-        kept = [
-            e
-            for e in examples
-            if e.source == LINGUA and e.part == "dev" and kinds.get((e.text, e.labels["language"])) == kind
-        ]
-        yield f"{kind}, 29 languages", [e.text for e in kept], [e.labels["language"] for e in kept]
+        chosen = [row for row in kept if row and row["kind"] == kind]
+        yield f"{kind}, 29 languages", _texts(chosen), [row["lang"] for row in chosen]
 
 
 def _detectors() -> dict[str, Detect]:

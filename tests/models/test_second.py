@@ -52,6 +52,12 @@ def test_what_the_first_left_open_is_set_even_to_the_same_value() -> None:
     assert said.confidence == {"category": 0.9}
 
 
+def test_an_open_language_is_set_too() -> None:
+    first = labels(language="nl", unsure=("language",))
+
+    assert found(first, replace(first, language="de", confidence=SURE, unsure=())).labels == {"language": "de"}
+
+
 def test_what_the_second_is_unsure_of_is_left_alone() -> None:
     first = labels(category="technical", unsure=("category",))
 
