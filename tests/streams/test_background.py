@@ -47,3 +47,12 @@ def test_a_session_of_others_stays_as_it_is() -> None:
     if before == str(NICENESS_MAX):
         pytest.skip("these tests themselves run in a session that stands back")
     assert asked(leads=False)[2] == before
+
+
+def test_where_the_policy_is_refused_niceness_takes_its_place() -> None:
+    refuse = "import os\ndef no(*_): raise PermissionError(1, 'refused')\nos.sched_setscheduler = no\n"
+    say = "from streams.background import stand_back\nstand_back()\nprint(os.getpriority(os.PRIO_PROCESS, 0))"
+    answer = subprocess.run(
+        [sys.executable, "-c", refuse + say], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert answer.stdout.split() == [str(NICENESS_MAX)]
