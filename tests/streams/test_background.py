@@ -21,7 +21,7 @@ found = [os.sched_getscheduler(0) == os.SCHED_IDLE]
 thread = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0) == os.SCHED_IDLE))
 thread.start(); thread.join()
 group = Path("/proc/self/autogroup")
-print(*found, group.read_text().split()[-1] if group.exists() else "none")
+print(*found, *(group.read_text().split() if group.exists() else [])[-1:])
 """
 
 
@@ -38,15 +38,16 @@ def test_a_process_and_the_threads_that_it_starts_are_idle() -> None:
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel groups nothing by sessions")
 def test_a_session_that_it_leads_stands_back_as_a_whole() -> None:
-    assert asked(leads=True)[2] == str(NICENESS_MAX)
+    assert asked(leads=True)[2:] == [str(NICENESS_MAX)]
 
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel groups nothing by sessions")
 def test_a_session_of_others_stays_as_it_is() -> None:
-    before = AUTOGROUP.read_text(encoding="ascii").split()[-1]
-    if before == str(NICENESS_MAX):
+    # Nothing stands there for processes in a session that the kernel itself began, as in some containers.
+    before = AUTOGROUP.read_text(encoding="ascii").split()[-1:]
+    if before == [str(NICENESS_MAX)]:
         pytest.skip("these tests themselves run in a session that stands back")
-    assert asked(leads=False)[2] == before
+    assert asked(leads=False)[2:] == before
 
 
 def test_where_the_policy_is_refused_niceness_takes_its_place() -> None:
