@@ -142,6 +142,8 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
         Misconfigured: If it is switched off.
     """
     from models.deep import DeepClassifier
+    from models.learned import TenantHeads, TenantReader
+    from streams.heads import Follower
     from streams.second import Addresses, run
 
     need_broker(settings)
@@ -152,7 +154,14 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
     def ready(at: Addresses) -> None:
         announce({"ready": "deep", "health": at.health, "port": port_of(at.health)})
 
-    await run(settings, DeepClassifier(), ready=ready, stop=stop)
+    classifier = DeepClassifier()
+    heads = TenantHeads(classifier.card.fast)
+    following = asyncio.create_task(Follower(settings.broker, client_options(settings), heads).run())
+    try:
+        await run(settings, TenantReader(classifier, heads), ready=ready, stop=stop)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def chat_pages() -> Callable[[str], pages.Page | None]:

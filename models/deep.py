@@ -158,8 +158,12 @@ class DeepClassifier:
     def read(self, texts: Sequence[str]) -> tuple[list[Classification], Floats]:
         """Label raw texts and return their vectors, at the cost of one of the two."""
         logits, vectors = self.logits(texts)
+        return self.labelled(logits), vectors
+
+    def labelled(self, logits: Floats) -> list[Classification]:
+        """Return the labels that calibrated logits give, shape (n, COLUMNS)."""
         values, confidence = decide(logits)
-        return [_label(*row, self._thresholds) for row in zip(values, confidence, strict=True)], vectors
+        return [_label(*row, self._thresholds) for row in zip(values, confidence, strict=True)]
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Return the calibrated logits of raw texts, shape (n, COLUMNS), columns in the order of HEADS, and the vectors."""

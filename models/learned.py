@@ -1,5 +1,5 @@
 """
-The heads of all tenants, as a worker has them, and how they are put on in the same run of the classifier.
+The heads of all tenants, as a worker and the second reader have them, and how they are put on in the same run of a classifier.
 
 A tenant without heads costs one look into a dict. With heads, its rows of the batch's logits are scaled and shifted, and where
 a head weighs n-grams, those of its texts are looked up: both after the one run of the graph, in numpy.
@@ -29,6 +29,16 @@ class Shipped(Protocol):
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of normalised texts."""
+
+    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
+        """Return the labels that logits give."""
+
+
+class Deep(Protocol):
+    """What is asked of the deep classifier."""
+
+    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the calibrated logits of raw texts, and their vectors."""
 
     def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
         """Return the labels that logits give."""
@@ -85,10 +95,11 @@ class TenantHeads:
         self.standings[tenant, head] = standing
         for key in [key for key in self.weights if key[:2] == (tenant, head) and key[2] not in standing.kept]:
             del self.weights[key]
-        self._worn.pop(tenant, None)
         mine = [model for model in self._current(tenant) if model.base == self.base]
         if mine:
             self._worn[tenant] = _laid(mine)
+        else:
+            self._worn.pop(tenant, None)
 
     def _current(self, tenant: str) -> list[Head]:
         found = [self.champion(tenant, head) for named, head in self.standings if named == tenant]
@@ -105,15 +116,17 @@ class TenantHeads:
 
     def put_on(self, logits: NDArray[np.float32], texts: Sequence[str], tenants: Sequence[str]) -> None:
         """
-        Change the logits of tenants that have heads, in place.
+        Change the logits of tenants that have heads, in place; another thread may take in heads meanwhile.
 
         Args:
             logits: Shape (n, columns).
             texts: Normalised.
             tenants: Of each text.
         """
-        for tenant in set(tenants) & self._worn.keys():
-            worn = self._worn[tenant]
+        for tenant in set(tenants):
+            worn = self._worn.get(tenant)
+            if worn is None:
+                continue
             rows = np.array([at for at, one in enumerate(tenants) if one == tenant], np.int64)
             logits[rows] = logits[rows] * worn.scale + worn.shift
             if worn.place is not None:
@@ -181,3 +194,26 @@ class TenantClassifier:
         self._heads.put_on(logits, cleaned, tenants)
         found: list[Classification] = self._shipped.labelled(logits)
         return found
+
+
+class TenantReader:
+    """
+    The deep classifier with every tenant's heads on it.
+
+    What a tenant's reps taught holds for both tiers: else the second reading would take back what the first has learnt. Heads are
+    fitted on the fast tier's logits and put on the deep one's as they are; both are calibrated, so that they mean the same.
+    Of the airline set as a tenant, accuracy of the fast tier, of both as they work together, and of the deep one: with no
+    correction 0.736, 0.766 and 0.768; after 100 0.770, 0.795 and 0.808; after 2,000 0.792, 0.816 and 0.825. With the deep tier's
+    own logits, as they ship, both together had 0.778 and 0.809.
+    """
+
+    def __init__(self, deep: Deep, heads: TenantHeads) -> None:
+        self._deep = deep
+        self._heads = heads
+
+    def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
+        """Label each raw text as its tenant's heads do."""
+        logits, _ = self._deep.logits(texts)
+        if any(map(self._heads.wears, set(tenants))):
+            self._heads.put_on(logits, normalised(texts), tenants)
+        return self._deep.labelled(logits)

@@ -49,8 +49,8 @@ _log = logging.getLogger(__name__)
 class Reads(Protocol):
     """What is asked of the reader."""
 
-    def label(self, texts: Sequence[str]) -> list[Classification]:
-        """Return the labels of each text."""
+    def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
+        """Return the labels of each text, as its tenant's heads have them."""
 
 
 class Counts:
@@ -142,17 +142,16 @@ class SecondReader:
             self._more.clear()
         if not batch:
             return []
-        texts = [work.post.text for work in batch]
-        labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, texts)
+        labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, batch)
         self.rests_until = time.monotonic() + rest_s_after(wall_s, cpu_s, self._budget_s)
         self.waiting.took(rest_s + wall_s, len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
 
-    def _label(self, texts: Sequence[str]) -> tuple[list[Classification], float, float]:
+    def _label(self, batch: Sequence[Understood]) -> tuple[list[Classification], float, float]:
         """Return the labels, and the seconds and the CPU seconds that they took."""
         began, cpu_began = time.perf_counter(), time.thread_time()
-        labels = self._reader.label(texts)
+        labels = self._reader.label_for([work.post.text for work in batch], [work.tenant for work in batch])
         return labels, time.perf_counter() - began, time.thread_time() - cpu_began
 
     def _says(self, work: Understood, second: Classification) -> Relabel | Reconsidered | None:

@@ -3,7 +3,8 @@ A tenant that the classifier has never seen teaches it: the US airline set as co
 
 ``python -m models.training.learn_curve --data ../shared/data``. The set's licence forbids commercial use, so nothing is
 trained on it that ships: here it is the tenant. Its train part comes in an order by hash, as corrections of five reps; each
-trial runs as in the engine, when it is due. Accuracy is on the test part, which nothing is chosen on.
+trial runs as in the engine, when it is due. Accuracy is on the test part, which nothing is chosen on: of the fast tier, of the
+deep one, and of both as they work together, where the second reading changes what it is surer of.
 """
 
 import argparse
@@ -17,9 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from models.classifier import HEADS, Classifier, columns_of
+from models.deep import DeepClassifier
 from models.errors import Misconfigured
+from models.labels import Classification
+from models.learned import Deep, TenantClassifier, TenantHeads, TenantReader
 from models.learning import (
     GROWTH,
     SHIFT_MIN,
@@ -28,11 +33,14 @@ from models.learning import (
     Grams,
     Head,
     Ids,
+    Standing,
+    Weights,
     applied,
     grams_of,
     score_of,
     tried,
 )
+from models.second import found
 from models.text import normalise
 from models.training.data import _text
 
@@ -48,6 +56,7 @@ class Tenant(Struct, frozen=True):
     """Texts of the set with what the shipped head says of them."""
 
     texts: tuple[str, ...]
+    raw: tuple[str, ...]
     labels: Ids
     logits: Floats
     grams: Grams
@@ -55,7 +64,9 @@ class Tenant(Struct, frozen=True):
     def first(self, count: int) -> "Tenant":
         """Return the first so many."""
         chosen = np.arange(min(count, len(self.texts)))
-        return Tenant(self.texts[:count], self.labels[chosen], self.logits[chosen], self.grams.of(chosen))
+        return Tenant(
+            self.texts[:count], self.raw[:count], self.labels[chosen], self.logits[chosen], self.grams.of(chosen)
+        )
 
     def corrected(self, labels: Ids | None = None) -> Corrections:
         """Return them as corrections of five reps."""
@@ -75,7 +86,7 @@ def read(data: Path, part: str, classifier: Classifier) -> Tenant:
     texts = tuple(normalise(row["text"]) for row in rows)
     labels = np.array([HEADS[HEAD].index(row[HEAD]) for row in rows], np.int64)
     logits = classifier.logits(texts)[:, columns_of(HEAD)].astype(np.float64)
-    return Tenant(texts, labels, logits, grams_of(texts))
+    return Tenant(texts, tuple(row["text"] for row in rows), labels, logits, grams_of(texts))
 
 
 class Step(Struct, frozen=True):
@@ -87,6 +98,7 @@ class Step(Struct, frozen=True):
     kind: str
     """shipped, shift or own."""
     promotions: int
+    champion: Head | None
 
 
 def learn(
@@ -123,7 +135,48 @@ def learn(
 def _step(count: int, champion: Head | None, test: Tenant, promotions: int) -> Step:
     score = score_of(applied(champion, test.logits, test.grams), test.labels)
     kind = "shipped" if champion is None else champion.kind
-    return Step(count, score.accuracy, score.macro_recall, kind, promotions)
+    return Step(count, score.accuracy, score.macro_recall, kind, promotions, champion)
+
+
+class Twice(Struct, frozen=True):
+    """Accuracy with both tiers, shares of 1."""
+
+    both: float
+    """Of what stands after the second reading."""
+    deep: float
+
+
+class SecondTime:
+    """Reads the test part with both tiers, as the engine does; the deep one once, since heads change only its logits."""
+
+    def __init__(self, test: Tenant, classifier: Classifier, deep: Deep) -> None:
+        self._test, self._classifier, self._deep = test, classifier, deep
+        self._logits, self._vectors = deep.logits(test.raw)
+
+    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what the deep tier says of the test part."""
+        return self._logits.copy(), self._vectors
+
+    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
+        """Return the labels that logits give."""
+        return self._deep.labelled(logits)
+
+    def read(self, champion: Head | None) -> Twice:
+        """Return how often both tiers are right, with a tenant's head on."""
+        heads = TenantHeads(self._classifier.version)
+        if champion is not None:
+            heads.keep(Weights(SET, HEAD, champion.version, champion))
+            heads.stand(Standing(SET, HEAD, current=champion.version, kept=(champion.version,)))
+        tenants = [SET] * len(self._test.raw)
+        first = TenantClassifier(self._classifier, heads).classify_for(self._test.raw, tenants)
+        second = TenantReader(self, heads).label_for(self._test.raw, tenants)
+        wanted = [HEADS[HEAD][label] for label in self._test.labels]
+        stands = [found(*pair).labels.get(HEAD, pair[0].sentiment) for pair in zip(first, second, strict=True)]
+        return Twice(_share(stands, wanted), _share([labels.sentiment for labels in second], wanted))
+
+
+def _share(said: Sequence[str], wanted: Sequence[str]) -> float:
+    return sum(map(str.__eq__, said, wanted)) / len(wanted)
 
 
 def _random(labels: Ids, rng: np.random.Generator) -> Ids:
@@ -180,49 +233,66 @@ def curve(data: Path, artifact: Path | None = None) -> dict[str, Any]:
     """
     Run the whole experiment.
 
+    Args:
+        artifact: The fast tier; None for the one that ships. Only with that the deep one reads too: it was fitted with it.
+
     Returns:
-        ``{"base": version, "learning": [Step, ...], "poisoned": [...]}``, as plain values.
+        ``{"base": version, "learning": [...], "poisoned": [...]}``, as plain values; of each step ``accuracy`` and
+        ``macro_recall`` of the fast tier, and with the deep one ``accuracy_both`` and ``accuracy_deep``.
     """
-    classifier = Classifier(artifact)
+    classifier, deep = Classifier(artifact), DeepClassifier()
     tenant, test = read(data, "train", classifier), read(data, "test", classifier)
     steps, _ = learn(tenant, test, classifier.version, AFTER)
+    second = SecondTime(test, classifier, deep) if deep.card.fast == classifier.version else None
     return {
         "base": classifier.version,
         "test_texts": len(test.texts),
-        "learning": [{name: getattr(step, name) for name in Step.__struct_fields__} for step in steps],
+        "learning": [_plain(step, second) for step in steps],
         "poisoned": poisoned(tenant, test, classifier.version),
     }
+
+
+def _plain(step: Step, second: SecondTime | None) -> dict[str, Any]:
+    plain = {name: getattr(step, name) for name in Step.__struct_fields__ if name != "champion"}
+    if second is not None:
+        twice = second.read(step.champion)
+        plain |= {"accuracy_both": twice.both, "accuracy_deep": twice.deep}
+    return plain
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m models.training.learn_curve", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
-    parser.add_argument("--artifact", type=Path, help="left out: the one that ships")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     try:
-        found = curve(arguments.data, arguments.artifact)
+        figures = curve(arguments.data)
     except Misconfigured as error:
         parser.exit(2, f"{error}\n")
-    print(json.dumps(found) if arguments.json else table(found))  # noqa: T201  # the program's output
+    print(json.dumps(figures) if arguments.json else table(figures))  # noqa: T201  # the program's output
 
 
-def table(found: dict[str, Any]) -> str:
+def table(figures: dict[str, Any]) -> str:
     """Return the figures as lines to read."""
-    lines = [f"{SET}, {HEAD}, {found['test_texts']} test texts, base {found['base']}", ""]
-    lines += [f"{'corrections':>11}  {'accuracy':>8}  {'recall':>6}  head"]
+    lines = [f"{SET}, {HEAD}, {figures['test_texts']} test texts, base {figures['base']}", ""]
+    lines += [f"{'corrections':>11}  {'accuracy':>8}  {'recall':>6}  {'both':>5}  {'deep':>5}  head"]
     lines += [
-        f"{step['corrections']:>11,}  {step['accuracy']:>8.3f}  {step['macro_recall']:>6.3f}  {step['kind']}"
-        for step in found["learning"]
+        f"{step['corrections']:>11,}  {step['accuracy']:>8.3f}  {step['macro_recall']:>6.3f}"
+        f"  {_share_of(step, 'accuracy_both')}  {_share_of(step, 'accuracy_deep')}  {step['kind']}"
+        for step in figures["learning"]
     ]
     lines += ["", f"{'poison':<13}{'after honest':>12}{'poisoned':>10}{'before':>8}{'after':>8}  promotions"]
     lines += [
         f"{one['poison']:<13}{one['honest_before']:>12,}{one['poisoned']:>10,}"
         f"{one['accuracy_before']:>8.3f}{one['accuracy_after']:>8.3f}  {one['promotions']}"
-        for one in found["poisoned"]
+        for one in figures["poisoned"]
     ]
     return "\n".join(lines)
+
+
+def _share_of(step: dict[str, Any], name: str) -> str:
+    return f"{step[name]:>5.3f}" if name in step else "    -"
 
 
 if __name__ == "__main__":

@@ -137,7 +137,8 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_name: str, y_n
             for (x, y), (_, value) in zip(scaled, points, strict=True)
         ]
         x, y = scaled[-1]
-        body.append(_text(_x(x) - 6, _y(y) - 9, name, "end"))
+        falls = len(scaled) > 1 and scaled[-2][1] > y  # Its name then stands below the line and not on it.
+        body.append(_text(_x(x) - 6, _y(y) + (18 if falls else -9), name, "end"))
     return _svg(WIDTH, HEIGHT, f"{y_name} by {x_name}", body)
 
 

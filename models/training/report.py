@@ -240,14 +240,28 @@ def _mistakes(head: str, group: Group) -> str:
 # -- learning -------------------------------------------------------------------------------------------------------
 
 
+_OF_LEARNING: Final = {
+    "accuracy": "accuracy",
+    "macro_recall": "macro-recall",
+    "accuracy_both": "both tiers",
+    "accuracy_deep": "deep",
+}
+
+
 def _learning(found: Mapping[str, Any]) -> str:
     steps = found["learning"]
     series = {
         "accuracy": [(step["corrections"], step["accuracy"]) for step in steps],
         "macro-recall": [(step["corrections"], step["macro_recall"]) for step in steps],
     }
+    columns, twice = ["accuracy", "macro_recall"], ""
+    if all("accuracy_both" in step for step in steps):
+        series["accuracy of both tiers"] = [(step["corrections"], step["accuracy_both"]) for step in steps]
+        columns += ["accuracy_both", "accuracy_deep"]
+        twice = " Both tiers: what stands after the second reading, which changes what it is surer of."
+    heads = "".join(f"<th>{_OF_LEARNING[column]}</th>" for column in columns)
     rows = "".join(
-        f"<tr><td>{step['corrections']:,}</td><td>{step['accuracy']:.3f}</td><td>{step['macro_recall']:.3f}</td>"
+        f"<tr><td>{step['corrections']:,}</td>{''.join(f'<td>{step[column]:.3f}</td>' for column in columns)}"
         f"<td>{step['kind']}</td></tr>"
         for step in steps
     )
@@ -258,9 +272,9 @@ def _learning(found: Mapping[str, Any]) -> str:
     )
     return f"""<section id="learning"><h2>learning from reps</h2>
 <p>A tenant that the classifier has not seen: the US airline set, sentiment, {found["test_texts"]:,} texts that no
-correction is about. A challenger takes over only where it is better on corrections that it was not fitted on.</p>
+correction is about. A challenger takes over only where it is better on corrections that it was not fitted on.{twice}</p>
 <div class="plots">{_figure_of("a new tenant's corrections", plots.curves(series, "corrections", "share"))}
-<div><table class="second"><thead><tr><th>corrections</th><th>accuracy</th><th>macro-recall</th><th>head</th></tr></thead>
+<div><table class="second"><thead><tr><th>corrections</th>{heads}<th>head</th></tr></thead>
 <tbody>{rows}</tbody></table></div></div>
 <h3>Poisoned corrections</h3><div class="wide"><table class="second"><thead><tr><th>labels</th><th>honest before</th>
 <th>poisoned</th><th>accuracy before</th><th>after</th><th>promotions</th></tr></thead>

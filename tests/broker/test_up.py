@@ -19,12 +19,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 import agents.demo
+from models.classifier import ARTIFACTS, read_card
+from models.learning import Head, Standing, Weights
 from models.posts import Post, key_of
-from models.records import CaseEvent
+from models.records import CaseEvent, Understood
 from models.relabels import Relabelled
 from streams import topics
 from streams.codec import encode
+from streams.heads import Shelf
 from tests.bench import load
+from tests.builders import a_social_post, labels, understood
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(agents.demo.__file__).with_name("zuruf.toml")
@@ -259,13 +263,19 @@ def a_post(number: int) -> Post:
     return replace(post, id=uri, data=replace(post.data, object_uri=uri, received_at=None))
 
 
-def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up]) -> None:
+def with_second_reader(start: Callable[..., Up]) -> tuple[Up, str]:
+    """Start with a second reader, and return its address too once it reads."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     up = start(ZURUF_DEEP_PORT=str(port))
     health = f"http://127.0.0.1:{port}"
     wait_for(lambda: answers(health + "/readyz"), 30, "the second reader is ready")
+    return up, health
+
+
+def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up]) -> None:
+    up, health = with_second_reader(start)
 
     async def relabelled() -> Relabelled:
         broker = up.facts["broker"]
@@ -287,6 +297,52 @@ def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up
     with urllib.request.urlopen(health + "/metrics", timeout=5) as answer:
         figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
     assert float(figures["zuruf_deep_read_total"]) > 0
+
+
+def test_the_second_reader_keeps_to_what_a_tenants_reps_taught(start: Callable[..., Up]) -> None:
+    up, _ = with_second_reader(start)
+    broker = up.facts["broker"]
+    tenant = load.post(0).data.tenant
+    # Nobody is ever glad, say this tenant's reps.
+    head = Head("sentiment", read_card(ARTIFACTS).sha256[:12], "shift", 1.0, (50.0, 0.0, 0.0))
+
+    async def taught() -> None:
+        shelf = Shelf(broker, {})
+        await shelf.start()
+        try:
+            standing = Standing(tenant, head.head, current=head.version, kept=(head.version,))
+            await shelf.put(standing, Weights(tenant, head.head, head.version, head))
+        finally:
+            await shelf.stop()
+
+    def read_first(number: int) -> Understood:
+        """Return a post whose sentiment the first reader left open, before that was learnt."""
+        glad = replace(a_social_post(f"glad:{number}"), text="thank you so much, great service, i love it")
+        return understood(post=glad, tenant=tenant, labels=labels(unsure=("sentiment",)))
+
+    async def second_words(said: set[str]) -> None:
+        consumer = AIOKafkaConsumer("work", bootstrap_servers=broker, auto_offset_reset="earliest")
+        producer = AIOKafkaProducer(bootstrap_servers=broker)
+        await consumer.start()
+        await producer.start()
+        try:
+            for number in range(30):
+                await producer.send_and_wait("work", encode(read_first(number)), key=tenant.encode())
+                for records in (await consumer.getmany(timeout_ms=1000)).values():
+                    for record in records:
+                        again = msgspec.json.decode(record.value)
+                        if again.get("by") == "deep":
+                            said.add(again["labels"].get("sentiment", ""))
+                if "negative" in said:
+                    return
+        finally:
+            await producer.stop()
+            await consumer.stop()
+
+    asyncio.run(taught())
+    said: set[str] = set()
+    asyncio.run(second_words(said))
+    assert "negative" in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.classifier import Classifier
-from models.training.learn_curve import POISONS, SET, Tenant, learn, read, table
+from models.deep import DeepClassifier
+from models.training.learn_curve import POISONS, SET, SecondTime, Tenant, learn, read, table
 
 SHARED = Path(os.environ.get("ZURUF_SHARED", Path(__file__).parents[3] / "shared"))
 DATA = SHARED / "data"
@@ -41,6 +42,16 @@ def test_a_new_tenants_corrections_are_worth_points_of_accuracy(
     assert steps[1].accuracy >= max(0.732, steps[0].accuracy + 0.02)
 
 
+@pytest.mark.slow
+def test_what_is_learnt_helps_the_second_reading_too(classifier: Classifier, tenant: Tenant, test_part: Tenant) -> None:
+    _, champion = learn(tenant, test_part, classifier.version, (200,))
+    second = SecondTime(test_part, classifier, DeepClassifier())
+    before, after = second.read(None), second.read(champion)
+
+    assert after.deep >= before.deep + 0.02
+    assert after.both >= before.both + 0.015
+
+
 @pytest.mark.parametrize("name", POISONS)
 def test_poisoned_corrections_of_a_new_tenant_are_not_promoted(
     name: str, classifier: Classifier, tenant: Tenant, test_part: Tenant
@@ -55,7 +66,16 @@ def test_figures_are_told_as_a_table() -> None:
     found = {
         "base": "abc",
         "test_texts": 3,
-        "learning": [{"corrections": 2_000, "accuracy": 0.5, "macro_recall": 0.4, "kind": "own"}],
+        "learning": [
+            {
+                "corrections": 2_000,
+                "accuracy": 0.5,
+                "macro_recall": 0.4,
+                "accuracy_both": 0.6,
+                "accuracy_deep": 0.7,
+                "kind": "own",
+            }
+        ],
         "poisoned": [],
     }
-    assert "2,000     0.500   0.400  own" in table(found)
+    assert "2,000     0.500   0.400  0.600  0.700  own" in table(found)

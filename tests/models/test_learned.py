@@ -1,12 +1,14 @@
 """Tenants' heads on the shipped classifier: put on in the same run, for their tenant alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.classifier import HEADS, Classifier, columns_of
-from models.learned import TenantClassifier, TenantHeads
+from models.classifier import COLUMNS, HEADS, Classifier, columns_of
+from models.learned import TenantClassifier, TenantHeads, TenantReader
 from models.learning import Head, Standing, Weights, applied, fit, grams_of
 from models.relabels import NAMES, VALUES
 from models.text import normalise
@@ -109,3 +111,44 @@ def test_texts_that_hurt_get_labels_from_a_tenants_head_too(classifier: Classifi
 def test_the_artifact_that_ships_is_labelled_alike_by_its_logits(tmp_path: Path, classifier: Classifier) -> None:
     logits = classifier.logits([normalise(text) for text in TEXTS])
     assert classifier.labelled(logits) == classifier.classify(TEXTS)
+
+
+class _Deep:
+    """Stands for the deep tier: it is as good as sure that everything is positive, whatever is asked in which case of letters."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.labelled = classifier.labelled
+
+    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits = np.zeros((len(texts), COLUMNS), np.float32)
+        logits[:, columns_of("sentiment")] = [0, 0, 9]
+        return logits, np.zeros((len(texts), 1), np.float32)
+
+
+def test_what_a_tenant_taught_holds_in_the_second_reading_for_it_alone(classifier: Classifier) -> None:
+    heads = TenantHeads(classifier.version)
+    reader = TenantReader(_Deep(classifier), heads)
+    tenants = ["alster", "other", "alster", "other"]
+    assert [found.sentiment for found in reader.label_for(TEXTS, tenants)] == ["positive"] * 4
+
+    stand(heads, "alster", a_shift(classifier.version, value=0))
+    assert [found.sentiment for found in reader.label_for(TEXTS, tenants)] == ["negative", "positive"] * 2
+    heads.stand(Standing("alster", "sentiment"))
+    assert [found.sentiment for found in reader.label_for(TEXTS, tenants)] == ["positive"] * 4
+
+
+def test_a_tenants_n_grams_are_found_in_a_raw_text(classifier: Classifier) -> None:
+    texts = [normalise(text) for text in TEXTS]
+    model = fit(
+        "sentiment", classifier.version, np.zeros((40, 3)), np.array([0, 2, 1, 0] * 10), grams_of(texts * 10), "own"
+    )
+    heads = TenantHeads(classifier.version)
+    stand(heads, "alster", model)
+    deep = _Deep(classifier)
+    loud = [text.upper() + " https://x.example/1" for text in TEXTS]
+    logits, _ = deep.logits(loud)
+    logits[:, columns_of("sentiment")] = applied(
+        model, logits[:, columns_of("sentiment")].astype(float), grams_of([normalise(text) for text in loud])
+    )
+
+    assert TenantReader(deep, heads).label_for(loud, ["alster"] * 4) == classifier.labelled(logits)

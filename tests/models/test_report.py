@@ -1,6 +1,7 @@
 """The report as a file: whole, self-contained, and what it draws is what was counted."""
 
 import re
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -16,7 +17,7 @@ FOUND = np.array([0, 0, 1, 1, 1, 0])
 SURE = np.array([0.95, 0.85, 0.55, 0.75, 0.65, 0.45])
 VALUES = ("negative", "neutral", "positive")
 
-LEARNING = {
+LEARNING: dict[str, Any] = {
     "test_texts": 10,
     "learning": [
         {"corrections": 0, "accuracy": 0.7, "macro_recall": 0.6, "kind": "shipped"},
@@ -70,6 +71,18 @@ def test_every_plot_is_well_formed_and_says_what_it_is(svg: str) -> None:
 def test_a_point_of_the_reliability_diagram_is_where_its_bin_is() -> None:
     svg = plots.reliability(np.array([0.9, 0.92, 0.94, 0.96]), np.array([True, True, True, False]))
     assert "4 texts, confidence 0.93, right 0.75" in svg
+
+
+def test_what_both_tiers_reach_stands_in_the_learning_curve_where_it_was_measured() -> None:
+    twice = [step | {"accuracy_both": 0.81, "accuracy_deep": 0.823} for step in LEARNING["learning"]]
+    alone, both = (
+        page("t", {}, [a_group()], {}, {}, LEARNING | {"learning": steps}) for steps in (LEARNING["learning"], twice)
+    )
+
+    assert "both tiers" not in alone
+    assert "<th>both tiers</th><th>deep</th>" in both
+    assert "<td>0.810</td><td>0.823</td>" in both
+    assert "accuracy of both tiers" in both
 
 
 def test_groups_are_made_of_what_a_tier_says_by_set_and_language() -> None:

@@ -25,9 +25,11 @@ class Says:
 
     def __init__(self) -> None:
         self.given: list[list[str]] = []
+        self.tenants: list[str] = []
 
-    def label(self, texts: Sequence[str]) -> list[Classification]:
+    def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
         self.given.append(list(texts))
+        self.tenants += tenants
         return [replace(labels(category="complaint"), confidence=SURE) for _ in texts]
 
 
@@ -50,9 +52,9 @@ def skipped(second: SecondReader, reason: str) -> float:
 
 def test_who_waited_for_a_core_rests_before_it_reads_on() -> None:
     class Waits(Says):
-        def label(self, texts: Sequence[str]) -> list[Classification]:
+        def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
             time.sleep(0.02)  # As a thread does that has no core.
-            return super().label(texts)
+            return super().label_for(texts, tenants)
 
     async def go() -> None:
         second = SecondReader(Settings(tenants=()), Waits(), clock=lambda: NOW / 1000)
@@ -74,10 +76,11 @@ def test_who_waited_for_a_core_rests_before_it_reads_on() -> None:
 
 def test_an_open_label_becomes_a_later_one() -> None:
     async def go() -> None:
-        second, _ = a_reader()
+        second, says = a_reader()
         second.offer([a_record(unsure())])
         (relabel,) = await second.read_next()
 
+        assert says.tenants == ["alster"]
         assert (relabel.by, relabel.tenant, relabel.post_id) == ("deep", "alster", "x:1")
         assert relabel.labels == {"category": "complaint"}
         assert relabel.confidence == {"category": 0.95}
@@ -88,7 +91,7 @@ def test_an_open_label_becomes_a_later_one() -> None:
 class Wants:
     """A reader that calls everything a complaint that somebody should answer."""
 
-    def label(self, texts: Sequence[str]) -> list[Classification]:
+    def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
         return [replace(labels(category="complaint", answer=True), confidence=SURE) for _ in texts]
 
 
