@@ -3,7 +3,7 @@ The process ``zuruf learn``: what reps corrected becomes heads of their tenants,
 
 It reads ``corrections`` in a group of its own, from the beginning at every start: the log is its memory, the standings in
 ``heads`` say what was tried and what came of it. A trial runs in a thread of this process, which lets all others go first. What
-is promoted is written to ``heads``, where the workers' understand reads it, and told to ``work``, from where it reaches boards.
+is promoted is written to ``heads``, where both readers of posts find it, and told to ``work``, from where it reaches boards.
 """
 
 import asyncio

@@ -80,6 +80,7 @@ async def worker(settings: Settings, *, each: int | None, announce: Announce, st
     runner, address = await serve_health(work, settings.http_host, settings.health_port)
     # Posts do not wait for it: what comes in the first moments is labelled as the shipped head does.
     following = asyncio.create_task(Follower(settings.broker, options, heads).run())
+    following.add_done_callback(_say_why)
     try:
         await work.run(
             ready=lambda: announce({"ready": "worker", "health": address, "port": port_of(address)}), stop=stop
@@ -143,7 +144,6 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
     """
     from models.deep import DeepClassifier
     from models.learned import TenantHeads, TenantReader
-    from streams.heads import Follower
     from streams.second import Addresses, run
 
     need_broker(settings)
@@ -156,12 +156,7 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
 
     classifier = DeepClassifier()
     heads = TenantHeads(classifier.card.fast)
-    following = asyncio.create_task(Follower(settings.broker, client_options(settings), heads).run())
-    try:
-        await run(settings, TenantReader(classifier, heads), ready=ready, stop=stop)
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    await run(settings, TenantReader(classifier, heads), heads, ready=ready, stop=stop)
 
 
 def chat_pages() -> Callable[[str], pages.Page | None]:
@@ -189,6 +184,12 @@ def need_broker(settings: Settings) -> None:
     """
     if settings.embedded:
         raise Misconfigured("environment: ZURUF_BROKER: missing, wanted kafka://host:port; `zuruf up` brings its own")
+
+
+def _say_why(following: "asyncio.Task[None]") -> None:
+    """Posts go on with the heads that are there; but nobody should have to guess why new ones do not come."""
+    if not following.cancelled() and (error := following.exception()) is not None:
+        log.error("tenants' heads are not followed any more, those that are here stay: %r", error)
 
 
 async def _sleep(stop: asyncio.Event, wait_s: float) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from models.labels import TRIAGE_RANK, Classification
+from models.labels import TRIAGE_RANK, Classification, Triage
 from models.records import Understood
 from models.relabels import NAMES, confidence_of, value_of
 
@@ -32,23 +32,27 @@ HEAD_WORTH: Final = 0.5
 _WEIGHED: Final = frozenset({"language", "sentiment", "category", "subject", "answer"})
 
 
-def worth(work: Understood) -> float:
+def worth(labels: Classification, triage: Triage, influence: float) -> float:
     """
     Return what a second reading of a post is worth; 0 for none.
 
     A candidate for urgent comes first, since its order hangs on the label; then what the first reader leaves open, how soon
     somebody must look before all else; then reach. Sure spam and posts that nobody is asked to answer are not read again
     unless their author has reach.
+
+    Args:
+        labels: The first reader's.
+        triage: By the text.
+        influence: The author's score, 0..1.
     """
-    labels = work.labels
     unsure = set(labels.unsure)
-    if work.triage == "spam" and "triage" not in unsure:
+    if triage == "spam" and "triage" not in unsure:
         return 0.0
-    score = URGENT_WORTH if TRIAGE_RANK[work.triage] >= TRIAGE_RANK["urgent"] or labels.category == "urgent" else 0.0
+    score = URGENT_WORTH if TRIAGE_RANK[triage] >= TRIAGE_RANK["urgent"] or labels.category == "urgent" else 0.0
     if labels.answer or "answer" in unsure or score:
         score += TRIAGE_WORTH * ("triage" in unsure) + HEAD_WORTH * len(unsure & _WEIGHED)
-    if work.influence.score >= INFLUENCE_MIN:
-        score += 2 * work.influence.score
+    if influence >= INFLUENCE_MIN:
+        score += 2 * influence
     return score
 
 

@@ -2,7 +2,8 @@
 ``zuruf deep``: the second reader beside the stream.
 
 It reads ``work`` in a group of its own, picks what is worth a second reading, and writes later labels into ``work``, where
-dispatch takes them like any other decision; a post that was passed over and asks for somebody after all goes there whole.
+dispatch takes them like any other decision; a post that was passed over and asks for somebody after all goes there whole. It
+follows ``heads``, and reads nothing before it has them all: without what a tenant's reps taught it would take that back.
 Nothing waits for it: when more comes than it can read, posts are passed over and counted. A post that it misses over a restart
 keeps its first labels; so it begins at the newest, and offsets are committed as read.
 """
@@ -23,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from models.errors import BadEvent
 from models.labels import Classification, Triage
+from models.learned import TenantHeads
 from models.records import Reconsidered, Understood
 from models.relabels import Relabel, relabelled
 from models.second import SECOND_READING, Waiting, found, rest_s_after, worth
@@ -32,6 +34,7 @@ from streams import topics
 from streams.background import SESSION_MS, stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record
+from streams.heads import Follower
 from streams.settings import Settings, client_options
 
 GROUP: Final = "zuruf-deep"
@@ -117,7 +120,9 @@ class SecondReader:
                 work = self._decode(record.value)
             except BadEvent:
                 continue  # Dispatch buries it.
-            value = worth(work) if work.action == "created" and work.post.text.strip() else 0.0
+            if work.action != "created" or not work.post.text.strip():
+                continue
+            value = worth(work.labels, work.triage, work.influence.score)
             if not value:
                 continue
             if now_ms - record.timestamp > self._budget_s * 1000:
@@ -195,13 +200,16 @@ def record_of(said: Relabel | Reconsidered) -> Record:
     return Record(topics.WORK.name, said.tenant.encode(), encode(said))
 
 
-async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses], None], stop: asyncio.Event) -> None:
+async def run(
+    settings: Settings, reader: Reads, heads: TenantHeads, *, ready: Callable[[Addresses], None], stop: asyncio.Event
+) -> None:
     """
     Run until ``stop`` is set.
 
     Args:
         settings: With the broker's addresses.
         reader: Labels texts, in a thread of its own.
+        heads: The reader's, kept as the topic has them.
         ready: Told once, when posts are read.
         stop: Ends it.
     """
@@ -222,9 +230,15 @@ async def run(settings: Settings, reader: Reads, *, ready: Callable[[Addresses],
     await producer.start()
     await consumer.start()
     runner, address = await _serve(second, settings)
-    second.joined = True
-    ready(Addresses(address))
-    tasks = [asyncio.create_task(_fetch(consumer, second)), asyncio.create_task(_write(producer, second))]
+    follower = Follower(settings.broker, client_options(settings), heads)
+
+    async def read() -> None:
+        await follower.caught_up.wait()
+        second.joined = True
+        ready(Addresses(address))
+        await asyncio.gather(_fetch(consumer, second), _write(producer, second))
+
+    tasks = [asyncio.create_task(follower.run()), asyncio.create_task(read())]
     ends = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait([*tasks, ends], return_when=asyncio.FIRST_COMPLETED)

@@ -4,7 +4,7 @@ A tenant that the classifier has never seen teaches it: the US airline set as co
 ``python -m models.training.learn_curve --data ../shared/data``. The set's licence forbids commercial use, so nothing is
 trained on it that ships: here it is the tenant. Its train part comes in an order by hash, as corrections of five reps; each
 trial runs as in the engine, when it is due. Accuracy is on the test part, which nothing is chosen on: of the fast tier, of the
-deep one, and of both as they work together, where the second reading changes what it is surer of.
+deep one, and of both as they work together: posts that are worth a second reading get one, as if there were always time for it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.classifier import HEADS, Classifier, columns_of
-from models.deep import DeepClassifier
+from models.deep import FOLDER, DeepClassifier, read_card
 from models.errors import Misconfigured
 from models.labels import Classification
 from models.learned import Deep, TenantClassifier, TenantHeads, TenantReader
@@ -40,9 +40,10 @@ from models.learning import (
     score_of,
     tried,
 )
-from models.second import found
+from models.second import found, worth
 from models.text import normalise
 from models.training.data import _text
+from models.triage import triage_of_text
 
 SET: Final = "twitter_us_airline"
 HEAD: Final = "sentiment"
@@ -171,7 +172,12 @@ class SecondTime:
         first = TenantClassifier(self._classifier, heads).classify_for(self._test.raw, tenants)
         second = TenantReader(self, heads).label_for(self._test.raw, tenants)
         wanted = [HEADS[HEAD][label] for label in self._test.labels]
-        stands = [found(*pair).labels.get(HEAD, pair[0].sentiment) for pair in zip(first, second, strict=True)]
+        stands = [
+            found(once, again).labels.get(HEAD, once.sentiment)
+            if worth(once, triage_of_text(once, text)[0], influence=0.0)
+            else once.sentiment
+            for once, again, text in zip(first, second, self._test.raw, strict=True)
+        ]
         return Twice(_share(stands, wanted), _share([labels.sentiment for labels in second], wanted))
 
 
@@ -240,10 +246,11 @@ def curve(data: Path, artifact: Path | None = None) -> dict[str, Any]:
         ``{"base": version, "learning": [...], "poisoned": [...]}``, as plain values; of each step ``accuracy`` and
         ``macro_recall`` of the fast tier, and with the deep one ``accuracy_both`` and ``accuracy_deep``.
     """
-    classifier, deep = Classifier(artifact), DeepClassifier()
+    classifier = Classifier(artifact)
+    fitted_with = read_card(FOLDER).fast
     tenant, test = read(data, "train", classifier), read(data, "test", classifier)
     steps, _ = learn(tenant, test, classifier.version, AFTER)
-    second = SecondTime(test, classifier, deep) if deep.card.fast == classifier.version else None
+    second = SecondTime(test, classifier, DeepClassifier()) if fitted_with == classifier.version else None
     return {
         "base": classifier.version,
         "test_texts": len(test.texts),
@@ -264,10 +271,11 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m models.training.learn_curve", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the sets")
+    parser.add_argument("--artifact", type=Path, help="left out: the one that ships")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     try:
-        figures = curve(arguments.data)
+        figures = curve(arguments.data, arguments.artifact)
     except Misconfigured as error:
         parser.exit(2, f"{error}\n")
     print(json.dumps(figures) if arguments.json else table(figures))  # noqa: T201  # the program's output

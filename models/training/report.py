@@ -258,7 +258,7 @@ def _learning(found: Mapping[str, Any]) -> str:
     if all("accuracy_both" in step for step in steps):
         series["accuracy of both tiers"] = [(step["corrections"], step["accuracy_both"]) for step in steps]
         columns += ["accuracy_both", "accuracy_deep"]
-        twice = " Both tiers: what stands after the second reading, which changes what it is surer of."
+        twice = " Both tiers: what stands where posts that are worth a second reading had one."
     heads = "".join(f"<th>{_OF_LEARNING[column]}</th>" for column in columns)
     rows = "".join(
         f"<tr><td>{step['corrections']:,}</td>{''.join(f'<td>{step[column]:.3f}</td>' for column in columns)}"

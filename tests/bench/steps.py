@@ -28,6 +28,7 @@ from agents.app import changelogs, create_app
 from agents.worker import Worker, now_ms
 from models.classifier import Classifier
 from models.deep import DeepClassifier
+from models.learned import TenantHeads, TenantReader
 from models.records import DeskUp, SetPresence
 from models.second import SECOND_READING
 from streams import topics
@@ -68,7 +69,11 @@ async def read_again(bootstrap: str) -> None:
     """Run the second reader until SIGTERM; says where its figures are."""
     settings, stop = Settings(tenants=load.tenants(), broker=(bootstrap,)), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_second(settings, DeepClassifier(), ready=lambda at: print(at.health, flush=True), stop=stop)
+    deep = DeepClassifier()
+    heads = TenantHeads(deep.card.fast)
+    await run_second(
+        settings, TenantReader(deep, heads), heads, ready=lambda at: print(at.health, flush=True), stop=stop
+    )
 
 
 @contextlib.asynccontextmanager

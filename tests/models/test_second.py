@@ -5,14 +5,20 @@ from msgspec.structs import replace
 
 from models.influence import Influence
 from models.labels import Confidence
+from models.records import Understood
 from models.second import REST_A_WAIT, REST_MAX, Waiting, found, rest_s_after, worth
 from tests.builders import labels, understood
+
+
+def of_worth(work: Understood) -> float:
+    return worth(work.labels, work.triage, work.influence.score)
+
 
 SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
 
 
 def test_a_sure_post_of_a_quiet_author_is_not_read_again() -> None:
-    assert worth(understood(labels=labels(triage="important", unsure=()), triage="important")) == 0
+    assert of_worth(understood(labels=labels(triage="important", unsure=()), triage="important")) == 0
 
 
 def test_a_candidate_for_urgent_is_worth_more_than_any_number_of_open_labels() -> None:
@@ -21,27 +27,27 @@ def test_a_candidate_for_urgent_is_worth_more_than_any_number_of_open_labels() -
         labels=labels(triage="important", unsure=("sentiment", "category", "subject")), triage="important"
     )
 
-    assert worth(urgent) > worth(unsure) > 0
+    assert of_worth(urgent) > of_worth(unsure) > 0
 
 
 def test_an_open_triage_is_worth_more_than_another_open_label() -> None:
     triage = understood(labels=labels(triage="important", unsure=("triage",)), triage="important")
     subject = understood(labels=labels(triage="important", unsure=("subject",)), triage="important")
 
-    assert worth(triage) > worth(subject)
+    assert of_worth(triage) > of_worth(subject)
 
 
 def test_reach_alone_is_worth_a_second_reading() -> None:
     plain = understood(labels=labels(triage="important", unsure=()), triage="important")
 
-    assert worth(replace(plain, influence=Influence(0.9))) > 0
-    assert worth(replace(plain, influence=Influence(0.3))) == 0
+    assert of_worth(replace(plain, influence=Influence(0.9))) > 0
+    assert of_worth(replace(plain, influence=Influence(0.3))) == 0
 
 
 def test_sure_spam_is_never_read_again() -> None:
     spam = understood(labels=labels(triage="spam", unsure=("subject",)), triage="spam")
 
-    assert worth(replace(spam, influence=Influence(1.0))) == 0
+    assert of_worth(replace(spam, influence=Influence(1.0))) == 0
 
 
 def test_what_the_first_left_open_is_set_even_to_the_same_value() -> None:
