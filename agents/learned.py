@@ -77,7 +77,7 @@ def run(settings: Settings, rollback: tuple[str, str] | None, *, as_json: bool) 
 
 def _gone_back(standing: Standing) -> str:
     now = f"version {standing.current}" if standing.current else "the head that ships"
-    return f"{standing.tenant}: {standing.head}: {now} stands again; who labels posts has it within a second"
+    return f"{standing.tenant}: {standing.head}: {now} stands again within a second"
 
 
 def plain(standing: Standing) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models import learned
 from models.classifier import COLUMNS, HEADS, Classifier, columns_of
 from models.learned import TenantClassifier, TenantHeads, TenantReader
 from models.learning import Head, Standing, Weights, applied, fit, grams_of
@@ -135,6 +137,23 @@ def test_what_a_tenant_taught_holds_in_the_second_reading_for_it_alone(classifie
     assert [found.sentiment for found in reader.label_for(TEXTS, tenants)] == ["negative", "positive"] * 2
     heads.stand(Standing("alster", "sentiment"))
     assert [found.sentiment for found in reader.label_for(TEXTS, tenants)] == ["positive"] * 4
+
+
+def test_a_head_stands_until_the_next_one_does(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second reader's thread puts heads on while others come in."""
+    heads = TenantHeads(classifier.version)
+    stand(heads, "alster", a_shift(classifier.version, value=0))
+    reader, seen = TenantReader(_Deep(classifier), heads), []
+    laid = learned._laid
+
+    def read_meanwhile(models: Sequence[Head]) -> Any:
+        seen.extend(found.sentiment for found in reader.label_for(TEXTS[:1], ["alster"]))
+        return laid(models)
+
+    monkeypatch.setattr(learned, "_laid", read_meanwhile)
+    stand(heads, "alster", a_shift(classifier.version, value=1))
+    assert seen == ["negative"]
+    assert reader.label_for(TEXTS[:1], ["alster"])[0].sentiment == "neutral"
 
 
 def test_a_tenants_n_grams_are_found_in_a_raw_text(classifier: Classifier) -> None:

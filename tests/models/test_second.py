@@ -9,12 +9,11 @@ from models.records import Understood
 from models.second import REST_A_WAIT, REST_MAX, Waiting, found, rest_s_after, worth
 from tests.builders import labels, understood
 
+SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
+
 
 def of_worth(work: Understood) -> float:
     return worth(work.labels, work.triage, work.influence.score)
-
-
-SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
 
 
 def test_a_sure_post_of_a_quiet_author_is_not_read_again() -> None:
