@@ -16,6 +16,7 @@ FEW: Final = 20  # Texts of a bin below which its point is drawn small: it says 
 WIDTH: Final = 320
 HEIGHT: Final = 260
 LEFT, TOP, RIGHT, BOTTOM = 44, 26, 14, 40
+LETTER: Final = 6.5  # Width of a letter of a name, on the mean.
 COLOURS: Final = ("var(--one)", "var(--two)", "var(--three)", "var(--four)")
 QUARTERS: Final = ((0.0, "0"), (0.25, "0.25"), (0.5, "0.5"), (0.75, "0.75"), (1.0, "1"))
 MARKS: Final = ("", "6 4", "2 3", "9 3 2 3")
@@ -136,9 +137,12 @@ def curves(series: Mapping[str, Sequence[tuple[float, float]]], x_name: str, y_n
             f'<circle cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="4" fill="{colour}"><title>{escape(name)}: {value:.3f}</title></circle>'
             for (x, y), (_, value) in zip(scaled, points, strict=True)
         ]
-        x, y = scaled[-1]
-        falls = len(scaled) > 1 and scaled[-2][1] > y  # Its name then stands below the line and not on it.
-        body.append(_text(_x(x) - 6, _y(y) + (18 if falls else -9), name, "end"))
+        # Above all lines or below its own, whatever these do over the width of the name.
+        end, on_top = _x(scaled[-1][0]) - 6, points[-1][1] == max(other[-1][1] for other in series.values())
+        xs, ys = [_x(x) for x, _ in scaled], [_y(y) for _, y in scaled]
+        begin = end - LETTER * len(name)
+        under = [float(np.interp(begin, xs, ys)), *(y for x, y in zip(xs, ys, strict=True) if x >= begin)]
+        body.append(_text(end, min(under) - 9 if on_top else max(under) + 18, name, "end"))
     return _svg(WIDTH, HEIGHT, f"{y_name} by {x_name}", body)
 
 

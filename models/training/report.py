@@ -274,7 +274,7 @@ def _learning(found: Mapping[str, Any]) -> str:
 <p>A tenant that the classifier has not seen: the US airline set, sentiment, {found["test_texts"]:,} texts that no
 correction is about. A challenger takes over only where it is better on corrections that it was not fitted on.{twice}</p>
 <div class="plots">{_figure_of("a new tenant's corrections", plots.curves(series, "corrections", "share"))}
-<div><table class="second"><thead><tr><th>corrections</th>{heads}<th>head</th></tr></thead>
+<div class="wide"><table class="second"><thead><tr><th>corrections</th>{heads}<th>head</th></tr></thead>
 <tbody>{rows}</tbody></table></div></div>
 <h3>Poisoned corrections</h3><div class="wide"><table class="second"><thead><tr><th>labels</th><th>honest before</th>
 <th>poisoned</th><th>accuracy before</th><th>after</th><th>promotions</th></tr></thead>
@@ -299,7 +299,7 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 0; }
 dt { color: var(--faint); } dd { margin: 0; }
 nav { display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; margin-top: 1rem; } a { color: var(--one); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; max-width: 100%; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--faint); }
 th, td { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid var(--rule); }
 td:nth-child(n+3), th:nth-child(n+3), .second :is(td, th):nth-child(2) { text-align: right; }
@@ -307,6 +307,7 @@ td:nth-child(n+3), th:nth-child(n+3), .second :is(td, th):nth-child(2) { text-al
 figure { margin: 0; max-width: 100%; overflow-x: auto; } figcaption { color: var(--faint); font-size: .85rem; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .faint { fill: var(--faint); font-size: 10.5px; }
 svg .strong { font-weight: 600; } p { max-width: 70ch; }
+@media (max-width: 480px) { body { padding-inline: .5rem; } section { padding-inline: .65rem; } }
 """
 
 

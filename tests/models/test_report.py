@@ -85,6 +85,23 @@ def test_what_both_tiers_reach_stands_in_the_learning_curve_where_it_was_measure
     assert "accuracy of both tiers" in both
 
 
+def test_the_name_of_a_line_stands_on_no_line() -> None:
+    svg = plots.curves(
+        {"lower": [(0, 0.7), (1, 0.72), (2, 0.70)], "upper one of two": [(0, 0.75), (1, 0.8), (2, 0.79)]}, "n", "share"
+    )
+    drawn = ElementTree.fromstring(svg)
+    at = {node.text: float(node.get("y", "nan")) for node in drawn.iter() if node.tag.endswith("text")}
+    lower, upper = (
+        [float(point.split(",")[1]) for point in node.get("points", "").split()]
+        for node in drawn.iter()
+        if node.tag.endswith("polyline")
+    )
+
+    # Its letters are 12 high; the upper name begins a quarter of the way from the middle point to the last.
+    assert at["upper one of two"] < upper[1] + (upper[2] - upper[1]) / 4
+    assert at["lower"] - 12 > max(lower[1:])
+
+
 def test_groups_are_made_of_what_a_tier_says_by_set_and_language() -> None:
     examples = [
         Example("a", {"sentiment": "negative", "language": "de"}, "umsab_tweet_sentiment", "de", part="val"),
