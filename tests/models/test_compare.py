@@ -10,7 +10,7 @@ import pytest
 import models.training.compare as compare_module
 from models.training import soft
 from models.training.compare import NAMES, Row, Task, compare, page, tasks
-from models.training.data import CHANCE, load
+from models.training.data import CHANCE, load, read_rows
 from models.training.features import size
 from models.training.learners import Texts, Way
 from models.training.run import BITS as RUN_BITS
@@ -50,6 +50,15 @@ def test_what_the_words_give_away_is_found(compared: tuple[list[Row], Path]) -> 
     assert by_task["Banking77 test", "accuracy"]["tfidf"] > 0.9
     assert by_task["category: triage", "macro-F1"]["tfidf"] > 0.9
     assert by_task["GermEval 2017 dev, relevance, crossed", "accuracy"]["same_data"] > 0.9
+
+
+def test_what_is_crossed_is_asked_of_every_post_of_its_parts_once(compared: tuple[list[Row], Path], data: Path) -> None:
+    texts = {row.task: row.texts for row in compared[0] if row.task.endswith(", crossed")}
+
+    assert set(texts) == {f"{name}, crossed" for name, *_ in compare_module.CROSSED}
+    assert texts["airline, all parts, sentiment, crossed"] == sum(
+        len(read_rows(data, "twitter_us_airline", part)) for part in ("train", "dev", "test")
+    )
 
 
 def test_both_files_hold_all_rows_and_the_command(compared: tuple[list[Row], Path]) -> None:
