@@ -3,7 +3,8 @@
 
 Through understand and dispatch alone: a broker, one worker and reps with endless room who never answer, so what is measured is what a
 post costs, not what desks send back. Counted is from ``received_at`` to the time at which the producer stamped the offer; the worker's
-CPU is the share of one core. With ``--deep`` each rate is measured twice, the second time with the second reader beside it.
+CPU is the share of one core. With ``--deep`` each rate is measured alone, with the second reader beside it, and alone again: what
+a later run costs because the worker has more cases by then shows in the last.
 """
 
 import argparse
@@ -149,6 +150,7 @@ async def run(rates: list[float], seconds: float, *, deep: bool) -> None:
                     async with child("--read", broker.bootstrap) as (_, address):
                         found = await measure(broker.bootstrap, pid, consumer, rate, seconds)
                         print(json.dumps(found | await read_figures(address)), flush=True)
+                    print(json.dumps(await measure(broker.bootstrap, pid, consumer, rate, seconds)), flush=True)
             await consumer.stop()
 
 
@@ -169,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", default="1,200,1000")
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--deep", action="store_true", help="again with the second reader")
+    parser.add_argument("--deep", action="store_true", help="also with the second reader beside it")
     parser.add_argument("--work", nargs=2, metavar=("BOOTSTRAP", "FOLDER"), help="be the worker")
     parser.add_argument("--read", metavar="BOOTSTRAP", help="be the second reader")
     options = parser.parse_args()
