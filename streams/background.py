@@ -1,4 +1,4 @@
-"""Processes beside the stream take next to no CPU while others want it."""
+"""Processes beside the stream take next to no CPU while others want it, and can see how much others do."""
 
 import contextlib
 import logging
@@ -8,9 +8,14 @@ import time
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 NICENESS_MAX: Final = 19
 SESSION_MS: Final = 30_000
 """Of a consumer in such a process, whose heartbeats come late while others want the CPU."""
+
+LOOK_S: Final = 0.5
+"""The kernel counts in hundredths of a second: over less than this a share is not worth its name."""
 
 _PROCESS: Final = Path("/proc/self")
 _TRIES: Final = 10
@@ -52,3 +57,22 @@ def _stand_back(group: Path) -> None:
             _log.debug("the session does not stand back: %s", error)
             return
     _log.info("the session does not stand back: the kernel was asked by others each time")
+
+
+class Others:
+    """How busy the machine is but for this process, as the kernel counts it: in a container too it is the whole machine's."""
+
+    def __init__(self) -> None:
+        self.cores: int = psutil.cpu_count() or 1
+        self._share = 0.0
+        self._at, self._own_s = time.monotonic(), time.process_time()
+        psutil.cpu_percent()  # What it says next is of the time from here.
+
+    def share(self) -> float:
+        """Return the share of all cores that other processes used since this was last asked, 0..1; half a second at least."""
+        now, own_s = time.monotonic(), time.process_time()
+        if now - self._at >= LOOK_S:
+            own = (own_s - self._own_s) / (self.cores * (now - self._at))
+            self._share = min(1.0, max(0.0, float(psutil.cpu_percent()) / 100 - own))
+            self._at, self._own_s = now, own_s
+        return self._share

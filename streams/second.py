@@ -9,7 +9,9 @@ keeps its first labels; so it begins at the newest, and offsets are committed as
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +29,11 @@ from models.labels import Classification, Triage
 from models.learned import TenantHeads
 from models.records import Reconsidered, Understood
 from models.relabels import Relabel, relabelled
-from models.second import SECOND_READING, Waiting, found, rest_s_after, worth
+from models.second import SECOND_READING, Waiting, found, rest_s_after, share_of, worth
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
-from streams.background import SESSION_MS, stand_back
+from streams.background import SESSION_MS, Others, stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record
 from streams.heads import Follower
@@ -39,9 +41,19 @@ from streams.settings import Settings, client_options
 
 GROUP: Final = "zuruf-deep"
 BATCH_MAX: Final = 16
-"""Posts read in one go: about 0.1 s, so that a worthier one does not wait long, rests apart."""
+"""Posts read in one go on a quiet machine. On a busy one it is as many fewer as there is less time for them: a turn takes about
+0.1 s either way, rest and all, so that a worthier one does not wait long."""
 EACH_S: Final = 0.008
+WRITE_EVERY_S: Final = 0.25
+"""Seconds between two writes, at least: each is a group of its own to dispatch."""
+BEAT_S: Final = 0.1
+"""Seconds that a write waits for posts to come, at most. After a fetch that brought little, ``work`` rests (``streams.pace``).
+Of what is written right after posts that rest is over when the next ones come; what is written before them holds them up."""
+SAID_MAX: Final = 1_000
+"""Later labels that wait to be written; beyond, nothing more is read."""
 FETCH_MAX: Final = 2_000
+
+Said = asyncio.Queue[Relabel | Reconsidered]
 
 # Only records that begin so are decoded: most of ``work`` are ticks and commands.
 _UNDERSTOOD: Final = b'{"type":"understood"'
@@ -70,6 +82,7 @@ class Counts:
         self.rested_s = Counter(
             "zuruf_deep_rested_seconds", "Seconds rested while posts waited, since cores were busy", registry=registry
         )
+        self.share = Gauge("zuruf_deep_share", "Share of the time in which it may compute", registry=registry)
         self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
         self.seconds = Histogram(
             "zuruf_deep_seconds",
@@ -90,12 +103,28 @@ class Addresses(Struct, frozen=True):
 class SecondReader:
     """The process, without its surroundings."""
 
-    def __init__(self, settings: Settings, reader: Reads, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reader: Reads,
+        clock: Callable[[], float] = time.time,
+        share: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        """
+        Make it.
+
+        Args:
+            settings: With the tenants and the time budget.
+            reader: Labels texts.
+            clock: Unix seconds.
+            share: Of the time, in which it may compute; asked before each batch.
+        """
         self.counts = Counts()
         self.waiting = Waiting(settings.deep_budget_s, EACH_S)
         self.joined = False
         self._reader = reader
         self._clock = clock
+        self._share = share
         self._budget_s = settings.deep_budget_s
         self._decode = Decoder[Understood](Understood, "work").decode
         self._sketched = {
@@ -104,6 +133,8 @@ class SecondReader:
             for brand in tenant.brands
             if brand.incidents.mode != "off"
         }
+        self.came = asyncio.Event()
+        """Set when posts came."""
         self._more = asyncio.Event()
         # One thread: the session has one, and lets go of the interpreter while it computes.
         self._pool = ThreadPoolExecutor(1, "zuruf-deep")
@@ -116,6 +147,7 @@ class SecondReader:
         for record in records:
             if record.value is None or not record.value.startswith(_UNDERSTOOD):
                 continue
+            self.came.set()
             try:
                 work = self._decode(record.value)
             except BadEvent:
@@ -140,7 +172,9 @@ class SecondReader:
         if rest_s:
             await asyncio.sleep(rest_s)
             self.counts.rested_s.inc(rest_s)
-        batch, late = self.waiting.take(BATCH_MAX, self._clock())
+        share = self._share()
+        self.counts.share.set(share)
+        batch, late = self.waiting.take(math.ceil(share * BATCH_MAX), self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
         if not len(self.waiting):
@@ -148,7 +182,7 @@ class SecondReader:
         if not batch:
             return []
         labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, batch)
-        self.rests_until = time.monotonic() + rest_s_after(wall_s, cpu_s, self._budget_s)
+        self.rests_until = time.monotonic() + rest_s_after(cpu_s, share)
         self.waiting.took(rest_s + wall_s, len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
@@ -214,7 +248,8 @@ async def run(
         stop: Ends it.
     """
     stand_back()
-    second = SecondReader(settings, reader)
+    others = Others()
+    second = SecondReader(settings, reader, share=lambda: share_of(others.share(), others.cores))
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(
         topics.WORK.name,
@@ -230,13 +265,14 @@ async def run(
     await producer.start()
     await consumer.start()
     runner, address = await _serve(second, settings)
+    said: Said = asyncio.Queue(SAID_MAX)
     follower = Follower(settings.broker, client_options(settings), heads)
 
     async def read() -> None:
         await follower.caught_up.wait()
         second.joined = True
         ready(Addresses(address))
-        await asyncio.gather(_fetch(consumer, second), _write(producer, second))
+        await asyncio.gather(_fetch(consumer, second), _read(second, said), _write(producer, second, said))
 
     tasks = [asyncio.create_task(follower.run()), asyncio.create_task(read())]
     ends = asyncio.create_task(stop.wait())
@@ -266,13 +302,25 @@ async def _fetch(consumer: Any, second: SecondReader) -> None:
             second.offer(records)
 
 
-async def _write(producer: Producer, second: SecondReader) -> None:
+async def _read(second: SecondReader, said: Said) -> None:
     while True:
-        said = await second.read_next()
+        for one in await second.read_next():
+            await said.put(one)
+
+
+async def _write(producer: Producer, second: SecondReader, said: Said) -> None:
+    while True:
+        gathered = [await said.get()]
+        second.came.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(second.came.wait(), BEAT_S)
+        while not said.empty():
+            gathered.append(said.get_nowait())
         try:
-            await producer.write([record_of(one) for one in said])
+            await producer.write([record_of(one) for one in gathered])
         except BrokerAway as error:
-            _log.warning("%d later labels are lost: %s", len(said), error)
+            _log.warning("%d later labels are lost: %s", len(gathered), error)
+        await asyncio.sleep(WRITE_EVERY_S)
 
 
 async def _serve(second: SecondReader, settings: Settings) -> tuple[web.AppRunner, str]:

@@ -3,8 +3,9 @@
 
 Through understand and dispatch alone: a broker, one worker and reps with endless room who never answer, so what is measured is what a
 post costs, not what desks send back. Counted is from ``received_at`` to the time at which the producer stamped the offer; the worker's
-CPU is the share of one core. With ``--deep`` each rate is measured alone, with the second reader beside it, and alone again: what
-a later run costs because the worker has more cases by then shows in the last.
+CPU is the share of one core. With ``--deep`` a load runs through, and the second reader beside it is stopped and let go on in turn, so
+many seconds each: machines drift by more than it costs, and neighbouring turns share the drift. How far the latency moves is the mean
+of the turns' differences, with its standard error.
 """
 
 import argparse
@@ -18,11 +19,12 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import aiohttp
 import aiokafka
+import numpy as np
 import uvloop
 
 from agents.app import changelogs, create_app
@@ -42,6 +44,9 @@ from tests.bench import load
 from tests.bench.latency import cpu_s, quantile, send_posts
 
 WARM_UP_S = 4.0
+TURN_S = 4.0
+LEFT_OUT_S = 1.0
+"""Of each turn's beginning: a reader that goes on has what came meanwhile to look through first."""
 
 
 async def work(bootstrap: str, folder: Path) -> None:
@@ -113,17 +118,7 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
     wall_s = perf_counter() - began
     core = (cpu_s(pid) - before) / wall_s
     await asyncio.sleep(1.5)
-    waits: list[int] = []
-    second: list[int] = []  # Of cases that the second reader has opened: they wait for it, not for the stream.
-    while got := await consumer.getmany(timeout_ms=500):
-        for record in (record for run in got.values() for record in run):
-            frame = json.loads(record.value)["frame"]
-            if frame["type"] == "offer":
-                case = frame["case"]
-                (second if SECOND_READING in case.get("why", ()) else waits).append(
-                    record.timestamp - case["received_at"]
-                )
-    waits.sort()
+    waits = sorted(wait for _, wait in await offered(consumer))
     return {
         "rate": rate,
         "reached": round(sent / wall_s, 1),
@@ -131,9 +126,57 @@ async def measure(bootstrap: str, pid: int, consumer: Any, rate: float, seconds:
         "p50_ms": quantile(waits, 0.5),
         "p99_ms": quantile(waits, 0.99),
         "max_ms": quantile(waits, 1.0),
-        "opened_by_second": {"offers": len(second), "max_ms": max(second, default=0)},
         "worker_core": round(core, 3),
         "load": round(os.getloadavg()[0], 1),
+    }
+
+
+async def offered(consumer: Any) -> list[tuple[int, int]]:
+    """Return when each case was received, and the milliseconds until its offer, but of cases that the second reader has opened."""
+    found = []
+    while got := await consumer.getmany(timeout_ms=500):
+        for record in (record for run in got.values() for record in run):
+            frame = json.loads(record.value)["frame"]
+            if frame["type"] == "offer" and SECOND_READING not in frame["case"].get("why", ()):
+                received_ms = frame["case"]["received_at"]
+                found.append((received_ms, record.timestamp - received_ms))
+    return found
+
+
+async def measure_beside(bootstrap: str, consumer: Any, rate: float, seconds: float) -> dict[str, Any]:
+    """Return what one rate gave with the second reader stopped, and with it, in turn."""
+    turns = max(2, round(seconds / TURN_S))
+    began: dict[str, list[float]] = {"alone": [], "beside": []}
+    async with child("--read", bootstrap) as (pid, address):
+        await send_posts(bootstrap, rate, WARM_UP_S)
+        await offered(consumer)
+        sending = asyncio.create_task(send_posts(bootstrap, rate, 2 * turns * TURN_S + LEFT_OUT_S))
+        before = await read_figures(address)
+        for turn in range(turns):
+            for name in sorted(began, reverse=turn % 2 == 1):
+                os.kill(pid, signal.SIGSTOP if name == "alone" else signal.SIGCONT)
+                began[name].append(time() * 1000)
+                await asyncio.sleep(TURN_S)
+        os.kill(pid, signal.SIGCONT)
+        await sending
+        after = await read_figures(address)
+    await asyncio.sleep(1.5)
+    received, waited = np.array(sorted(await offered(consumer))).T
+    found: dict[str, Any] = {"rate": rate, "turns": turns, "load": round(os.getloadavg()[0], 1)}
+    means = []
+    for name, starts in began.items():
+        places = [(received >= at + LEFT_OUT_S * 1000) & (received < at + TURN_S * 1000) for at in starts]
+        means.append(np.array([waited[place].mean() for place in places]))
+        waits = waited[np.any(places, axis=0)]
+        found[name] = {"offers": len(waits), "mean_ms": round(float(waits.mean()), 1)} | {
+            f"p{percent}_ms": round(float(np.percentile(waits, percent)), 1) for percent in (50, 90, 99)
+        }
+    moved = means[1] - means[0]
+    error = moved.std(ddof=1) / len(moved) ** 0.5
+    return found | {
+        "moved_ms": round(float(moved.mean()), 2),
+        "standard_error_ms": round(float(error), 2),
+        **{name: after[name] - before[name] for name in after},
     }
 
 
@@ -145,12 +188,11 @@ async def run(rates: list[float], seconds: float, *, deep: bool) -> None:
         async with child("--work", broker.bootstrap, str(data)) as (pid, _):
             consumer = await offers(broker.bootstrap)
             for rate in rates:
-                print(json.dumps(await measure(broker.bootstrap, pid, consumer, rate, seconds)), flush=True)
                 if deep:
-                    async with child("--read", broker.bootstrap) as (_, address):
-                        found = await measure(broker.bootstrap, pid, consumer, rate, seconds)
-                        print(json.dumps(found | await read_figures(address)), flush=True)
-                    print(json.dumps(await measure(broker.bootstrap, pid, consumer, rate, seconds)), flush=True)
+                    found = await measure_beside(broker.bootstrap, consumer, rate, seconds)
+                else:
+                    found = await measure(broker.bootstrap, pid, consumer, rate, seconds)
+                print(json.dumps(found), flush=True)
             await consumer.stop()
 
 
@@ -170,8 +212,8 @@ async def offers(bootstrap: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", default="1,200,1000")
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--deep", action="store_true", help="also with the second reader beside it")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each rate; with --deep for each half of it")
+    parser.add_argument("--deep", action="store_true", help="with the second reader beside it, and without, in turn")
     parser.add_argument("--work", nargs=2, metavar=("BOOTSTRAP", "FOLDER"), help="be the worker")
     parser.add_argument("--read", metavar="BOOTSTRAP", help="be the second reader")
     options = parser.parse_args()

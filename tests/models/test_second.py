@@ -1,12 +1,14 @@
 """Which posts are read twice, in what order, and what the second reading changes."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models.influence import Influence
 from models.labels import Confidence
 from models.records import Understood
-from models.second import REST_A_WAIT, REST_MAX, Waiting, found, rest_s_after, worth
+from models.second import BUSY, SHARE_MIN, Waiting, found, rest_s_after, share_of, worth
 from tests.builders import labels, understood
 
 SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
@@ -125,11 +127,27 @@ def test_a_slower_reader_gets_less_room() -> None:
     assert waiting.room == 20
 
 
-def test_who_had_a_core_to_itself_does_not_rest() -> None:
-    assert rest_s_after(0.1, 0.1, budget_s=2.0) == 0
-    assert rest_s_after(0.1, 0.1001, budget_s=2.0) == 0  # Clocks differ in their grain.
+@pytest.mark.parametrize(
+    ("others", "cores", "share"),
+    [
+        (0.0, 2, 1.0),
+        (0.25, 2, 0.5),
+        (BUSY, 2, SHARE_MIN),
+        (1.0, 2, SHARE_MIN),
+        (0.45, 4, 3 * SHARE_MIN),
+        (1.0, 4, 3 * SHARE_MIN),
+        (1.0, 16, 1.0),  # One core of sixteen: it meets few.
+        (0.0, 1, 1.0),
+        (1.0, 1, SHARE_MIN),
+    ],
+)
+def test_the_more_others_use_the_less_it_computes_but_on_many_cores(others: float, cores: int, share: float) -> None:
+    assert share_of(others, cores) == pytest.approx(share)
 
 
-def test_who_waited_for_a_core_rests_longer_the_longer_it_waited() -> None:
-    assert rest_s_after(0.15, 0.1, budget_s=2.0) == pytest.approx(REST_A_WAIT * 0.05)
-    assert rest_s_after(5.0, 0.1, budget_s=2.0) == REST_MAX * 2.0
+@given(st.floats(0, 1), st.integers(1, 256), st.floats(0, 10))
+def test_it_computes_for_its_share_of_the_time_and_never_for_none(others: float, cores: int, cpu_s: float) -> None:
+    share = share_of(others, cores)
+
+    assert SHARE_MIN <= share <= 1
+    assert (cpu_s + rest_s_after(cpu_s, share)) * share == pytest.approx(cpu_s)

@@ -1,14 +1,16 @@
-"""Who stands back: asked of the kernel, in processes of their own, since there is no way back."""
+"""Who stands back: asked of the kernel, in processes of their own, since there is no way back. And how busy others are."""
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from streams.background import NICENESS_MAX
+from streams.background import LOOK_S, NICENESS_MAX, Others
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
 
 AUTOGROUP = Path("/proc/self/autogroup")
 
@@ -32,15 +34,18 @@ def asked(*, leads: bool) -> list[str]:
     return answer.stdout.split()
 
 
+@linux
 def test_a_process_and_the_threads_that_it_starts_are_idle() -> None:
     assert asked(leads=True)[:2] == ["True", "True"]
 
 
+@linux
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel groups nothing by sessions")
 def test_a_session_that_it_leads_stands_back_as_a_whole() -> None:
     assert asked(leads=True)[2:] == [str(NICENESS_MAX)]
 
 
+@linux
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel groups nothing by sessions")
 def test_a_session_of_others_stays_as_it_is() -> None:
     # Nothing stands there for processes in a session that the kernel itself began, as in some containers.
@@ -50,6 +55,7 @@ def test_a_session_of_others_stays_as_it_is() -> None:
     assert asked(leads=False)[2:] == before
 
 
+@linux
 def test_where_the_policy_is_refused_niceness_takes_its_place() -> None:
     refuse = "import os\ndef no(*_): raise PermissionError(1, 'refused')\nos.sched_setscheduler = no\n"
     say = "from streams.background import stand_back\nstand_back()\nprint(os.getpriority(os.PRIO_PROCESS, 0))"
@@ -57,3 +63,33 @@ def test_where_the_policy_is_refused_niceness_takes_its_place() -> None:
         [sys.executable, "-c", refuse + say], capture_output=True, text=True, check=True, timeout=60
     )
     assert answer.stdout.split() == [str(NICENESS_MAX)]
+
+
+def test_what_this_process_uses_itself_is_not_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, own_s, busy = 100.0, 7.0, 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "process_time", lambda: own_s)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: busy)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
+    others = Others()
+    now, own_s, busy = now + 2, own_s + 1, 80.0
+
+    assert others.share() == pytest.approx(0.8 - 1 / 8)
+    now, busy = now + LOOK_S / 2, 10.0
+    assert others.share() == pytest.approx(0.8 - 1 / 8)  # Too soon to look again.
+    now, own_s = now + LOOK_S / 2, own_s + 2
+    assert others.share() == 0  # Clocks differ in their grain.
+
+
+def test_a_process_that_computes_is_seen() -> None:
+    others = Others()
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(4 * LOOK_S)
+        share = others.share()
+    finally:
+        busy.kill()
+        busy.wait()
+
+    assert others.cores == psutil.cpu_count()
+    assert share > 0.5 / others.cores

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from models.labels import Classification, Confidence
 from models.records import Reconsidered, Tick
 from models.relabels import Relabel
-from models.second import REST_A_WAIT
 from streams.codec import encode
-from streams.second import SecondReader
+from streams.connectors.producing import BrokerAway, Record
+from streams.second import BATCH_MAX, BEAT_S, SAID_MAX, WRITE_EVERY_S, Said, SecondReader, _read, _write
 from streams.settings import Settings
 from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
@@ -50,19 +51,21 @@ def skipped(second: SecondReader, reason: str) -> float:
     return second.counts.registry.get_sample_value("zuruf_deep_skipped_total", {"reason": reason}) or 0.0
 
 
-def test_who_waited_for_a_core_rests_before_it_reads_on() -> None:
-    class Waits(Says):
+def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_reads_on() -> None:
+    class Computes(Says):
         def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
-            time.sleep(0.02)  # As a thread does that has no core.
+            until = time.thread_time() + 0.02
+            while time.thread_time() < until:
+                pass
             return super().label_for(texts, tenants)
 
     async def go() -> None:
-        second = SecondReader(Settings(tenants=()), Waits(), clock=lambda: NOW / 1000)
+        second = SecondReader(Settings(tenants=()), Computes(), clock=lambda: NOW / 1000, share=lambda: 0.2)
         second.offer([a_record(unsure())])
         before = time.monotonic()
         await second.read_next()
 
-        assert second.rests_until >= before + (1 + REST_A_WAIT) * 0.02
+        assert second.rests_until >= before + 0.02 / 0.2
         until, each_s = second.rests_until, second.waiting.each_s
         second.offer([a_record(unsure("x:2"))])
         await second.read_next()
@@ -70,8 +73,20 @@ def test_who_waited_for_a_core_rests_before_it_reads_on() -> None:
         # What is rested counts as a part of what a reading takes.
         rested = second.counts.registry.get_sample_value("zuruf_deep_rested_seconds_total") or 0.0
         assert second.waiting.each_s >= each_s + 0.01 * (rested + 0.02 - each_s) - 1e-9
+        assert second.counts.registry.get_sample_value("zuruf_deep_share") == 0.2
 
     asyncio.run(go())
+
+
+def test_who_has_little_time_reads_little_in_one_go() -> None:
+    async def go(share: float) -> int:
+        says = Says()
+        second = SecondReader(Settings(tenants=()), says, clock=lambda: NOW / 1000, share=lambda: share)
+        second.offer([a_record(unsure(f"x:{number}")) for number in range(2 * BATCH_MAX)])
+        await second.read_next()
+        return len(says.given[0])
+
+    assert [asyncio.run(go(share)) for share in (1.0, 0.5, 0.1, 0.001)] == [BATCH_MAX, BATCH_MAX / 2, 2, 1]
 
 
 def test_an_open_label_becomes_a_later_one() -> None:
@@ -208,3 +223,66 @@ def test_a_reader_that_agrees_with_a_sure_first_one_says_nothing() -> None:
         assert await second.read_next() == []
 
     asyncio.run(go())
+
+
+class Written:
+    """A producer that notes when it was given how many; the first so many writes find no broker."""
+
+    def __init__(self, *, wanted: int = 1, away: int = 0) -> None:
+        self.wanted = wanted
+        self.away = away
+        self.writes: list[tuple[float, int]] = []
+        self.done = asyncio.Event()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        self.writes.append((time.monotonic(), len(records)))
+        if len(self.writes) >= self.wanted:
+            self.done.set()
+        if len(self.writes) <= self.away:
+            raise BrokerAway("nobody answers")
+
+
+async def written(producer: Written, offers: Sequence[tuple[float, Any]], said: Sequence[Relabel] = ()) -> None:
+    """Let a reader write what was said, and what it says of records that come after so many seconds each, until it is enough."""
+    second, _ = a_reader()
+    waiting: Said = asyncio.Queue(SAID_MAX)
+    for one in said:
+        waiting.put_nowait(one)
+    tasks = [asyncio.create_task(_read(second, waiting)), asyncio.create_task(_write(producer, second, waiting))]
+    for after_s, record in offers:
+        await asyncio.sleep(after_s)
+        second.offer([record])
+    await asyncio.wait_for(producer.done.wait(), 30)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_what_is_said_between_two_writes_is_written_together() -> None:
+    producer = Written(wanted=2)
+    asyncio.run(written(producer, [(0.04, a_record(unsure(f"x:{number}"))) for number in range(5)]))
+
+    (first, some), (second, others) = producer.writes
+    assert second - first >= WRITE_EVERY_S
+    assert some + others == 5
+
+
+def test_what_is_said_is_written_when_posts_come_or_when_none_do() -> None:
+    def waited(*offers: tuple[float, Any]) -> float:
+        producer, began = Written(), time.monotonic()
+        label = Relabel(at=NOW, tenant="bank", labels={}, by="deep", conversation_uri="x:1", post_id="x:1")
+        asyncio.run(written(producer, offers, [label]))
+        return producer.writes[0][0] - began
+
+    sure = a_record(understood(labels=labels(unsure=())))
+    assert waited() >= BEAT_S
+    assert waited((0.01, a_record(Tick(NOW)))) >= BEAT_S  # No post.
+    assert min(waited((0.01, sure)) for _ in range(20)) < BEAT_S
+
+
+def test_what_finds_no_broker_is_lost_and_the_next_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    producer = Written(wanted=2, away=1)
+    asyncio.run(written(producer, [(0, a_record(unsure("x:1"))), (0.2, a_record(unsure("x:2")))]))
+
+    assert [count for _, count in producer.writes] == [1, 1]
+    assert "1 later labels are lost" in caplog.text
