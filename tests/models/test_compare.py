@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import models.training.compare as compare_module
@@ -54,11 +55,31 @@ def test_what_the_words_give_away_is_found(compared: tuple[list[Row], Path]) -> 
 
 def test_what_is_crossed_is_asked_of_every_post_of_its_parts_once(compared: tuple[list[Row], Path], data: Path) -> None:
     texts = {row.task: row.texts for row in compared[0] if row.task.endswith(", crossed")}
+    tweets = [row for part in ("train", "val") for row in read_rows(data, "umsab_tweet_sentiment", part)]
+    languages = {row["lang"] for row in tweets} - {CHANCE}
 
-    assert set(texts) == {f"{name}, crossed" for name, *_ in compare_module.CROSSED}
+    assert set(texts) == {f"{one.name}, crossed" for one in compare_module.CROSSED} | {
+        f"UMSAB train and val but hi, {language}, crossed" for language in languages
+    }
     assert texts["airline, all parts, sentiment, crossed"] == sum(
         len(read_rows(data, "twitter_us_airline", part)) for part in ("train", "dev", "test")
     )
+    assert texts["UMSAB train and val but hi, crossed"] == sum(row["lang"] != CHANCE for row in tweets)
+
+
+def test_a_net_that_had_learnt_a_sets_labels_is_not_crossed_over_them(compared: tuple[list[Row], Path]) -> None:
+    who = {row.task: set(row.figures) for row in compared[0]}
+
+    assert who["UMSAB train and val but hi, crossed"] == {"tfidf", "same_data"}
+    assert who["airline, all parts, sentiment, crossed"] == {"tfidf", "same_data", "deep_same_data"}
+
+
+def test_each_fold_has_its_share_of_each_group_and_copies_are_together() -> None:
+    texts = [f"{group} number {at} of ten" for group in "abc" for at in range(10)]
+    texts[29] = texts[0]
+    fold = compare_module._folds(texts, np.array(["a"] * 10 + ["b"] * 10 + ["c"] * 10))
+
+    assert fold.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] * 2 + [0, 0, 1, 1, 2, 2, 3, 3, 4, 0]
 
 
 def test_both_files_hold_all_rows_and_the_command(compared: tuple[list[Row], Path]) -> None:
