@@ -21,10 +21,12 @@ SECOND_READING: Final = "found by the second reading"
 """Why a case was opened late; a code that the desk has words for."""
 
 SHARE_MIN: Final = 0.1
-"""Share of the time in which the reader computes at least, for each core beside its own: cores share caches, often also the units
-that compute, so whoever does slows the others though it takes no core from them."""
+"""Share of the time in which the reader computes at least, for each core beside its own, and once on a single one: cores share
+caches, often also the units that compute, so whoever does slows the others though it takes no core from them."""
 BUSY: Final = 0.5
 """Share of the cores from which others leave the reader no more than that."""
+REST_MAX: Final = 0.25
+"""Share of the budget that one rest takes at most: what comes meanwhile shall not be too late to be read."""
 
 URGENT_WORTH: Final = 4.0
 TRIAGE_WORTH: Final = 2.0
@@ -142,18 +144,25 @@ class Waiting:
 
 def share_of(others: float, cores: int) -> float:
     """
-    Return the share of the time in which the reader may compute: all of it on a quiet machine, and beside many cores.
+    Return the share of the time in which the reader may compute: all of it on a quiet machine, and always from eleven cores on.
 
-    On two hyperthreads of one core, 1,000 posts a second took 38 ms, 4 ms more beside a reader that computed whenever one of them
-    was free, and 1.7 more beside one that computed a tenth of the time (mean; errors 0.5).
+    On two cores, 1,000 posts a second took 38 ms, 4 ms more beside a reader that computed whenever one of them was free, and 2
+    more beside one that computed a tenth of the time (mean; errors 0.5).
 
     Args:
         others: Share of the machine's cores that others use, 0..1.
-        cores: How many it has.
+        cores: How many the reader may choose from.
     """
     return min(1.0, max(1, cores - 1) * max(SHARE_MIN, 1 - others / BUSY))
 
 
-def rest_s_after(cpu_s: float, share: float) -> float:
-    """Return how long the reader rests after it computed for so many seconds, so that it computes for that share of the time."""
-    return cpu_s * (1 / share - 1)
+def rest_s_after(cpu_s: float, share: float, budget_s: float) -> float:
+    """
+    Return how long the reader rests after a batch, seconds, so that it computes for its share of the time.
+
+    Args:
+        cpu_s: Of the batch.
+        share: Above 0 to 1.
+        budget_s: Within which posts are read.
+    """
+    return min(REST_MAX * budget_s, cpu_s * (1 / share - 1))

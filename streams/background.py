@@ -60,19 +60,37 @@ def _stand_back(group: Path) -> None:
 
 
 class Others:
-    """How busy the machine is but for this process, as the kernel counts it: in a container too it is the whole machine's."""
+    """
+    How busy the machine is but for this process: the whole machine, also as seen from a container.
+
+    To be asked by one thread, the one that makes it. Where the system does not say, the others count as quiet.
+    """
 
     def __init__(self) -> None:
         self.cores: int = psutil.cpu_count() or 1
+        """Of the machine."""
         self._share = 0.0
         self._at, self._own_s = time.monotonic(), time.process_time()
-        psutil.cpu_percent()  # What it says next is of the time from here.
+        _busy()  # What it says next is of the time from here.
 
     def share(self) -> float:
-        """Return the share of all cores that other processes used since this was last asked, 0..1; half a second at least."""
+        """Return the share of all cores that other processes used of late, 0..1; looks every ``LOOK_S`` seconds at most."""
         now, own_s = time.monotonic(), time.process_time()
         if now - self._at >= LOOK_S:
             own = (own_s - self._own_s) / (self.cores * (now - self._at))
-            self._share = min(1.0, max(0.0, float(psutil.cpu_percent()) / 100 - own))
+            self._share = min(1.0, max(0.0, _busy() - own))
             self._at, self._own_s = now, own_s
         return self._share
+
+
+def _busy() -> float:
+    try:
+        return float(psutil.cpu_percent()) / 100
+    except OSError as refused:  # No process must fail for it.
+        _log.debug("how busy the machine is cannot be read: %s", refused)
+        return 0.0
+
+
+def cores_allowed() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1

@@ -33,9 +33,9 @@ from models.second import SECOND_READING, Waiting, found, rest_s_after, share_of
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
-from streams.background import SESSION_MS, Others, stand_back
+from streams.background import SESSION_MS, Others, cores_allowed, stand_back
 from streams.codec import Decoder, encode
-from streams.connectors.producing import BrokerAway, Producer, Record
+from streams.connectors.producing import BrokerAway, Producer, Record, Write
 from streams.heads import Follower
 from streams.settings import Settings, client_options
 
@@ -47,13 +47,11 @@ EACH_S: Final = 0.008
 WRITE_EVERY_S: Final = 0.25
 """Seconds between two writes, at least: each is a group of its own to dispatch."""
 BEAT_S: Final = 0.1
-"""Seconds that a write waits for posts to come, at most. After a fetch that brought little, ``work`` rests (``streams.pace``).
-Of what is written right after posts that rest is over when the next ones come; what is written before them holds them up."""
+"""Seconds that a write waits for posts to come, at most. Each makes ``work`` rest once more, see ``streams.pace``: right after
+posts, that rest is over before the next ones come; just before them, it holds them up."""
 SAID_MAX: Final = 1_000
 """Later labels that wait to be written; beyond, nothing more is read."""
 FETCH_MAX: Final = 2_000
-
-Said = asyncio.Queue[Relabel | Reconsidered]
 
 # Only records that begin so are decoded: most of ``work`` are ticks and commands.
 _UNDERSTOOD: Final = b'{"type":"understood"'
@@ -86,7 +84,7 @@ class Counts:
         self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
         self.seconds = Histogram(
             "zuruf_deep_seconds",
-            "From a post's record to its later labels",
+            "From a post's record until it was read again",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             registry=registry,
         )
@@ -107,8 +105,8 @@ class SecondReader:
         self,
         settings: Settings,
         reader: Reads,
+        share: Callable[[], float],
         clock: Callable[[], float] = time.time,
-        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """
         Make it.
@@ -116,8 +114,8 @@ class SecondReader:
         Args:
             settings: With the tenants and the time budget.
             reader: Labels texts.
-            clock: Unix seconds.
-            share: Of the time, in which it may compute; asked before each batch.
+            share: Returns in which share of the time it may compute; asked before each batch.
+            clock: Returns Unix seconds.
         """
         self.counts = Counts()
         self.waiting = Waiting(settings.deep_budget_s, EACH_S)
@@ -165,6 +163,10 @@ class SecondReader:
         if len(self.waiting):
             self._more.set()
 
+    def look(self) -> None:
+        """See how much of the time is left by others."""
+        self.counts.share.set(self._share())
+
     async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read and until it may, read it, and return what it changes."""
         await self._more.wait()
@@ -173,7 +175,6 @@ class SecondReader:
             await asyncio.sleep(rest_s)
             self.counts.rested_s.inc(rest_s)
         share = self._share()
-        self.counts.share.set(share)
         batch, late = self.waiting.take(math.ceil(share * BATCH_MAX), self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
@@ -182,7 +183,7 @@ class SecondReader:
         if not batch:
             return []
         labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, batch)
-        self.rests_until = time.monotonic() + rest_s_after(cpu_s, share)
+        self.rests_until = time.monotonic() + rest_s_after(cpu_s, share, self._budget_s)
         self.waiting.took(rest_s + wall_s, len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
@@ -229,6 +230,55 @@ class SecondReader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+class Later:
+    """
+    Later labels on their way: gathered, and written seldom and when it holds nobody up.
+
+    Args:
+        write: To the broker.
+        came: Set when posts came.
+    """
+
+    def __init__(self, write: Write, came: asyncio.Event) -> None:
+        self._write = write
+        self._came = came
+        self._said: list[Relabel | Reconsidered] = []
+        self._some, self._room = asyncio.Event(), asyncio.Event()
+        self._room.set()
+
+    async def add(self, said: Sequence[Relabel | Reconsidered]) -> None:
+        """Take labels, once there is room for them."""
+        await self._room.wait()
+        self._said += said
+        if self._said:
+            self._some.set()
+        if len(self._said) >= SAID_MAX:
+            self._room.clear()
+
+    async def run(self) -> None:
+        """Write what is taken, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._came.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_S):
+                    await self._came.wait()
+            await self.write()
+            await asyncio.sleep(WRITE_EVERY_S)
+
+    async def write(self) -> None:
+        """Write what waits; if no broker answers it is lost, and the log says how many."""
+        said, self._said = self._said, []
+        self._some.clear()
+        self._room.set()
+        if not said:
+            return
+        try:
+            await self._write([record_of(one) for one in said])
+        except BrokerAway as error:
+            _log.warning("%d later labels are lost: %s", len(said), error)
+
+
 def record_of(said: Relabel | Reconsidered) -> Record:
     """Return the record of later labels, in the partition of all that concerns their tenant."""
     return Record(topics.WORK.name, said.tenant.encode(), encode(said))
@@ -248,8 +298,8 @@ async def run(
         stop: Ends it.
     """
     stand_back()
-    others = Others()
-    second = SecondReader(settings, reader, share=lambda: share_of(others.share(), others.cores))
+    others, cores = Others(), cores_allowed()
+    second = SecondReader(settings, reader, lambda: share_of(others.share(), cores))
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(
         topics.WORK.name,
@@ -265,16 +315,16 @@ async def run(
     await producer.start()
     await consumer.start()
     runner, address = await _serve(second, settings)
-    said: Said = asyncio.Queue(SAID_MAX)
+    later = Later(producer.write, second.came)
     follower = Follower(settings.broker, client_options(settings), heads)
 
-    async def read() -> None:
+    async def fetch() -> None:
         await follower.caught_up.wait()
         second.joined = True
         ready(Addresses(address))
-        await asyncio.gather(_fetch(consumer, second), _read(second, said), _write(producer, second, said))
+        await _fetch(consumer, second)
 
-    tasks = [asyncio.create_task(follower.run()), asyncio.create_task(read())]
+    tasks = [asyncio.create_task(work) for work in (follower.run(), fetch(), _read(second, later), later.run())]
     ends = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait([*tasks, ends], return_when=asyncio.FIRST_COMPLETED)
@@ -284,6 +334,7 @@ async def run(
         for task in (*tasks, ends):
             task.cancel()
         await asyncio.gather(*tasks, ends, return_exceptions=True)
+        await later.write()
         second.close()
         await consumer.stop()
         await producer.stop()
@@ -298,29 +349,14 @@ async def _fetch(consumer: Any, second: SecondReader) -> None:
             _log.warning("the broker is away: %r", error)
             await asyncio.sleep(1.0)
             continue
+        second.look()
         for records in fetched.values():
             second.offer(records)
 
 
-async def _read(second: SecondReader, said: Said) -> None:
+async def _read(second: SecondReader, later: Later) -> None:
     while True:
-        for one in await second.read_next():
-            await said.put(one)
-
-
-async def _write(producer: Producer, second: SecondReader, said: Said) -> None:
-    while True:
-        gathered = [await said.get()]
-        second.came.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(second.came.wait(), BEAT_S)
-        while not said.empty():
-            gathered.append(said.get_nowait())
-        try:
-            await producer.write([record_of(one) for one in gathered])
-        except BrokerAway as error:
-            _log.warning("%d later labels are lost: %s", len(gathered), error)
-        await asyncio.sleep(WRITE_EVERY_S)
+        await later.add(await second.read_next())
 
 
 async def _serve(second: SecondReader, settings: Settings) -> tuple[web.AppRunner, str]:

@@ -3,8 +3,8 @@
 
 Through understand and dispatch alone: a broker, one worker and reps with endless room who never answer, so what is measured is what a
 post costs, not what desks send back. Counted is from ``received_at`` to the time at which the producer stamped the offer; the worker's
-CPU is the share of one core. With ``--deep`` a load runs through, and the second reader beside it is stopped and let go on in turn, so
-many seconds each: machines drift by more than it costs, and neighbouring turns share the drift. How far the latency moves is the mean
+CPU is the share of one core. With ``--deep`` a load runs through, and the second reader beside it is stopped and let go on in turn, four
+seconds each: machines drift by more than it costs, and neighbouring turns share the drift. How far the latency moves is the mean
 of the turns' differences, with its standard error.
 """
 
@@ -45,6 +45,7 @@ from tests.bench.latency import cpu_s, quantile, send_posts
 
 WARM_UP_S = 4.0
 TURN_S = 4.0
+DEEP_RATE_MIN = 20
 LEFT_OUT_S = 1.0
 """Of each turn's beginning: a reader that goes on has what came meanwhile to look through first."""
 
@@ -152,12 +153,14 @@ async def measure_beside(bootstrap: str, consumer: Any, rate: float, seconds: fl
         await offered(consumer)
         sending = asyncio.create_task(send_posts(bootstrap, rate, 2 * turns * TURN_S + LEFT_OUT_S))
         before = await read_figures(address)
-        for turn in range(turns):
-            for name in sorted(began, reverse=turn % 2 == 1):
-                os.kill(pid, signal.SIGSTOP if name == "alone" else signal.SIGCONT)
-                began[name].append(time() * 1000)
-                await asyncio.sleep(TURN_S)
-        os.kill(pid, signal.SIGCONT)
+        try:
+            for turn in range(turns):
+                for name in sorted(began, reverse=turn % 2 == 1):
+                    os.kill(pid, signal.SIGSTOP if name == "alone" else signal.SIGCONT)
+                    began[name].append(time() * 1000)
+                    await asyncio.sleep(TURN_S)
+        finally:
+            os.kill(pid, signal.SIGCONT)  # A stopped one would not end either.
         await sending
         after = await read_figures(address)
     await asyncio.sleep(1.5)
@@ -212,18 +215,26 @@ async def offers(bootstrap: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", default="1,200,1000")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each rate; with --deep for each half of it")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20.0,
+        help="of each rate; with --deep so many with the second reader, and as many without",
+    )
     parser.add_argument("--deep", action="store_true", help="with the second reader beside it, and without, in turn")
     parser.add_argument("--work", nargs=2, metavar=("BOOTSTRAP", "FOLDER"), help="be the worker")
     parser.add_argument("--read", metavar="BOOTSTRAP", help="be the second reader")
     options = parser.parse_args()
+    rates = [float(rate) for rate in options.rates.split(",")]
+    if options.deep and min(rates) < DEEP_RATE_MIN:
+        parser.error(f"--rates {min(rates):g}: with --deep {DEEP_RATE_MIN} at least, else a turn may have no offer")
     logging.basicConfig(level=logging.WARNING)
     if options.work:
         uvloop.run(work(options.work[0], Path(options.work[1])))
     elif options.read:
         uvloop.run(read_again(options.read))
     else:
-        uvloop.run(run([float(rate) for rate in options.rates.split(",")], options.seconds, deep=options.deep))
+        uvloop.run(run(rates, options.seconds, deep=options.deep))
 
 
 if __name__ == "__main__":

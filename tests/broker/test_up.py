@@ -298,6 +298,7 @@ def test_the_second_reader_sets_what_the_first_left_open(start: Callable[..., Up
     with urllib.request.urlopen(health + "/metrics", timeout=5) as answer:
         figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
     assert float(figures["zuruf_deep_read_total"]) > 0
+    assert 0 < float(figures["zuruf_deep_share"]) <= 1
 
 
 def test_the_second_reader_keeps_to_what_a_tenants_reps_taught(start: Callable[..., Up]) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from models.influence import Influence
 from models.labels import Confidence
 from models.records import Understood
-from models.second import BUSY, SHARE_MIN, Waiting, found, rest_s_after, share_of, worth
+from models.second import BUSY, REST_MAX, SHARE_MIN, Waiting, found, rest_s_after, share_of, worth
 from tests.builders import labels, understood
 
 SURE = Confidence(0.99, 0.9, 0.9, 0.9, 0.9, 0.99, 0.99)
@@ -150,4 +150,8 @@ def test_it_computes_for_its_share_of_the_time_and_never_for_none(others: float,
     share = share_of(others, cores)
 
     assert SHARE_MIN <= share <= 1
-    assert (cpu_s + rest_s_after(cpu_s, share)) * share == pytest.approx(cpu_s)
+    assert (cpu_s + rest_s_after(cpu_s, share, budget_s=1e6)) * share == pytest.approx(cpu_s)
+
+
+def test_no_rest_is_so_long_that_what_comes_meanwhile_is_too_late() -> None:
+    assert rest_s_after(1.0, SHARE_MIN, budget_s=2.0) == REST_MAX * 2.0

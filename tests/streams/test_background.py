@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.background import LOOK_S, NICENESS_MAX, Others
+from streams.background import LOOK_S, NICENESS_MAX, Others, cores_allowed
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
 
@@ -91,5 +91,25 @@ def test_a_process_that_computes_is_seen() -> None:
         busy.kill()
         busy.wait()
 
-    assert others.cores == psutil.cpu_count()
     assert share > 0.5 / others.cores
+
+
+def test_where_the_system_does_not_say_others_count_as_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> float:
+        raise PermissionError(13, "refused")
+
+    monkeypatch.setattr(psutil, "cpu_percent", refused)
+    now = time.monotonic()
+    others = Others()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 10)
+
+    assert others.share() == 0
+
+
+@linux
+def test_a_process_that_is_held_to_one_core_has_one() -> None:
+    ask = "import os\nfrom streams.background import cores_allowed\nbefore = cores_allowed()\n"
+    hold = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nprint(before, cores_allowed())"
+    answer = subprocess.run([sys.executable, "-c", ask + hold], capture_output=True, text=True, check=True, timeout=60)
+
+    assert answer.stdout.split() == [str(cores_allowed()), "1"]

@@ -1,8 +1,9 @@
 """The second reader without a broker: what it picks, what it passes over, what it writes."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from models.records import Reconsidered, Tick
 from models.relabels import Relabel
 from streams.codec import encode
 from streams.connectors.producing import BrokerAway, Record
-from streams.second import BATCH_MAX, BEAT_S, SAID_MAX, WRITE_EVERY_S, Said, SecondReader, _read, _write
+from streams.second import BATCH_MAX, BEAT_S, SAID_MAX, WRITE_EVERY_S, Later, SecondReader, record_of
 from streams.settings import Settings
 from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
@@ -34,9 +35,13 @@ class Says:
         return [replace(labels(category="complaint"), confidence=SURE) for _ in texts]
 
 
+def always() -> float:
+    return 1.0
+
+
 def a_reader(budget_s: float = 2.0) -> tuple[SecondReader, Says]:
     says = Says()
-    return SecondReader(Settings(tenants=(), deep_budget_s=budget_s), says, clock=lambda: NOW / 1000), says
+    return SecondReader(Settings(tenants=(), deep_budget_s=budget_s), says, always, clock=lambda: NOW / 1000), says
 
 
 def a_record(value: Any, at: int = NOW) -> Any:
@@ -60,7 +65,7 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
             return super().label_for(texts, tenants)
 
     async def go() -> None:
-        second = SecondReader(Settings(tenants=()), Computes(), clock=lambda: NOW / 1000, share=lambda: 0.2)
+        second = SecondReader(Settings(tenants=()), Computes(), lambda: 0.2, clock=lambda: NOW / 1000)
         second.offer([a_record(unsure())])
         before = time.monotonic()
         await second.read_next()
@@ -73,6 +78,7 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
         # What is rested counts as a part of what a reading takes.
         rested = second.counts.registry.get_sample_value("zuruf_deep_rested_seconds_total") or 0.0
         assert second.waiting.each_s >= each_s + 0.01 * (rested + 0.02 - each_s) - 1e-9
+        second.look()
         assert second.counts.registry.get_sample_value("zuruf_deep_share") == 0.2
 
     asyncio.run(go())
@@ -81,7 +87,7 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
 def test_who_has_little_time_reads_little_in_one_go() -> None:
     async def go(share: float) -> int:
         says = Says()
-        second = SecondReader(Settings(tenants=()), says, clock=lambda: NOW / 1000, share=lambda: share)
+        second = SecondReader(Settings(tenants=()), says, lambda: share, clock=lambda: NOW / 1000)
         second.offer([a_record(unsure(f"x:{number}")) for number in range(2 * BATCH_MAX)])
         await second.read_next()
         return len(says.given[0])
@@ -112,7 +118,7 @@ class Wants:
 
 def reads_again(first: Any, **brand: Any) -> Any:
     async def go() -> Any:
-        second = SecondReader(Settings(tenants=(a_tenant(**brand),)), Wants(), clock=lambda: NOW / 1000)
+        second = SecondReader(Settings(tenants=(a_tenant(**brand),)), Wants(), always, clock=lambda: NOW / 1000)
         second.offer([a_record(first)])
         (said,) = await second.read_next()
         assert second.counts.registry.get_sample_value("zuruf_deep_reconsidered_total") == isinstance(
@@ -186,7 +192,7 @@ def test_what_has_waited_longer_than_the_budget_is_not_read_any_more() -> None:
     async def go() -> None:
         now_s = NOW / 1000
         says = Says()
-        second = SecondReader(Settings(tenants=(), deep_budget_s=1.0), says, clock=lambda: now_s)
+        second = SecondReader(Settings(tenants=(), deep_budget_s=1.0), says, always, clock=lambda: now_s)
         second.offer([a_record(unsure("x:1"), NOW - 900), a_record(unsure("x:2"), NOW - 100)])
         now_s += 0.5
         await second.read_next()
@@ -226,63 +232,119 @@ def test_a_reader_that_agrees_with_a_sure_first_one_says_nothing() -> None:
 
 
 class Written:
-    """A producer that notes when it was given how many; the first so many writes find no broker."""
+    """Notes when it was given what to write; the first so many times no broker is there."""
 
-    def __init__(self, *, wanted: int = 1, away: int = 0) -> None:
-        self.wanted = wanted
+    def __init__(self, away: int = 0) -> None:
         self.away = away
-        self.writes: list[tuple[float, int]] = []
-        self.done = asyncio.Event()
+        self.writes: list[tuple[float, list[Record]]] = []
+        self.wrote = asyncio.Event()
 
-    async def write(self, records: Sequence[Record]) -> None:
-        self.writes.append((time.monotonic(), len(records)))
-        if len(self.writes) >= self.wanted:
-            self.done.set()
+    async def __call__(self, records: Sequence[Record]) -> None:
+        self.writes.append((time.monotonic(), list(records)))
+        self.wrote.set()
         if len(self.writes) <= self.away:
             raise BrokerAway("nobody answers")
 
+    async def until(self, records: int) -> None:
+        async with asyncio.timeout(30):
+            while sum(len(some) for _, some in self.writes) < records:
+                self.wrote.clear()
+                await self.wrote.wait()
 
-async def written(producer: Written, offers: Sequence[tuple[float, Any]], said: Sequence[Relabel] = ()) -> None:
-    """Let a reader write what was said, and what it says of records that come after so many seconds each, until it is enough."""
-    second, _ = a_reader()
-    waiting: Said = asyncio.Queue(SAID_MAX)
-    for one in said:
-        waiting.put_nowait(one)
-    tasks = [asyncio.create_task(_read(second, waiting)), asyncio.create_task(_write(producer, second, waiting))]
-    for after_s, record in offers:
-        await asyncio.sleep(after_s)
-        second.offer([record])
-    await asyncio.wait_for(producer.done.wait(), 30)
-    for task in tasks:
+
+@contextlib.asynccontextmanager
+async def running(later: Later) -> AsyncIterator[None]:
+    task = asyncio.create_task(later.run())
+    try:
+        yield
+    finally:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(10):  # It ends, whenever it is cancelled.
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def a_relabel(post_id: str = "x:1") -> Relabel:
+    return Relabel(at=NOW, tenant="bank", labels={}, by="deep", conversation_uri=post_id, post_id=post_id)
 
 
 def test_what_is_said_between_two_writes_is_written_together() -> None:
-    producer = Written(wanted=2)
-    asyncio.run(written(producer, [(0.04, a_record(unsure(f"x:{number}"))) for number in range(5)]))
+    async def go() -> None:
+        write = Written()
+        later = Later(write, asyncio.Event())
+        async with running(later):
+            await later.add([a_relabel("x:0")])
+            await write.until(1)
+            for number in range(1, 5):
+                await later.add([a_relabel(f"x:{number}")])
+            await write.until(5)
 
-    (first, some), (second, others) = producer.writes
-    assert second - first >= WRITE_EVERY_S
-    assert some + others == 5
+        (first, some), (second, others) = write.writes
+        assert second - first >= WRITE_EVERY_S
+        assert [*some, *others] == [record_of(a_relabel(f"x:{number}")) for number in range(5)]
+
+    asyncio.run(go())
 
 
 def test_what_is_said_is_written_when_posts_come_or_when_none_do() -> None:
-    def waited(*offers: tuple[float, Any]) -> float:
-        producer, began = Written(), time.monotonic()
-        label = Relabel(at=NOW, tenant="bank", labels={}, by="deep", conversation_uri="x:1", post_id="x:1")
-        asyncio.run(written(producer, offers, [label]))
-        return producer.writes[0][0] - began
+    async def waited(*records: Any) -> float:
+        write, (second, _) = Written(), a_reader()
+        later, began = Later(write, second.came), time.monotonic()
+        await later.add([a_relabel()])
+        async with running(later):
+            await asyncio.sleep(0.01)
+            second.offer(records)
+            await write.until(1)
+        return write.writes[0][0] - began
 
     sure = a_record(understood(labels=labels(unsure=())))
-    assert waited() >= BEAT_S
-    assert waited((0.01, a_record(Tick(NOW)))) >= BEAT_S  # No post.
-    assert min(waited((0.01, sure)) for _ in range(20)) < BEAT_S
+    assert asyncio.run(waited()) >= BEAT_S
+    assert asyncio.run(waited(a_record(Tick(NOW)))) >= BEAT_S  # No post.
+    assert min(asyncio.run(waited(sure)) for _ in range(20)) < BEAT_S
+
+
+def test_who_writes_ends_when_it_is_told_to_though_posts_come_at_that_moment() -> None:
+    async def go(turns: int) -> None:
+        came = asyncio.Event()
+        later = Later(Written(), came)
+        await later.add([a_relabel()])
+        async with running(later):
+            await asyncio.sleep(0.01)
+            came.set()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    for turns in range(4):
+        asyncio.run(go(turns))
 
 
 def test_what_finds_no_broker_is_lost_and_the_next_is_written(caplog: pytest.LogCaptureFixture) -> None:
-    producer = Written(wanted=2, away=1)
-    asyncio.run(written(producer, [(0, a_record(unsure("x:1"))), (0.2, a_record(unsure("x:2")))]))
+    async def go() -> None:
+        write = Written(away=1)
+        later = Later(write, asyncio.Event())
+        async with running(later):
+            await later.add([a_relabel("x:1")])
+            await write.until(1)
+            await later.add([a_relabel("x:2")])
+            await write.until(2)
+        assert [some for _, some in write.writes] == [[record_of(a_relabel("x:1"))], [record_of(a_relabel("x:2"))]]
 
-    assert [count for _, count in producer.writes] == [1, 1]
+    asyncio.run(go())
     assert "1 later labels are lost" in caplog.text
+
+
+def test_what_waits_is_bounded_and_whoever_adds_to_it_waits() -> None:
+    async def go() -> None:
+        write = Written()
+        later = Later(write, asyncio.Event())
+        await later.add([a_relabel()] * SAID_MAX)
+        adding = asyncio.create_task(later.add([a_relabel()]))
+        await asyncio.sleep(0.01)
+        assert not adding.done()
+        await later.write()
+        await adding
+        await later.write()
+        await later.write()  # Nothing waits.
+
+        assert [len(some) for _, some in write.writes] == [SAID_MAX, 1]
+
+    asyncio.run(go())
