@@ -231,7 +231,6 @@ def _product(logits: NDArray[np.float32], head: str) -> list[str]:
 # -- crossed: sets without a test part, or with one so small that chance moves it as far as what is looked for
 
 
-# Name, set, parts, column, measure, whether rare values count as much as frequent ones.
 class Crossing(Struct, frozen=True):
     """A set whose texts are all learnt from and all measured with, in turn."""
 
@@ -241,6 +240,7 @@ class Crossing(Struct, frozen=True):
     column: str
     measure: str
     balanced: bool
+    """Whether rare values count as much as frequent ones."""
     groups: str = ""
     """Column of groups that have a row each, and the same share of each fold."""
 
@@ -252,7 +252,13 @@ CROSSED: Final = (
     Crossing("GermEval 2017 dev, relevance", "germeval2017", ("dev",), "relevance", "accuracy", balanced=False),
     Crossing("airline, all parts, sentiment", "twitter_us_airline", _PARTS, "sentiment", "accuracy", balanced=False),
     Crossing(
-        "UMSAB train and val but hi", "umsab_tweet_sentiment", ("train", "val"), "sentiment", "macro-F1", True, "lang"
+        "UMSAB train and val but hi",
+        "umsab_tweet_sentiment",
+        ("train", "val"),
+        "sentiment",
+        "macro-F1",
+        balanced=True,
+        groups="lang",
     ),
 )
 

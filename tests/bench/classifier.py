@@ -1,9 +1,10 @@
 """
 ``make bench ARGS=classifier``: CPU a post of the fast classifier, with normalisation, one thread, and its memory.
 
-Batches of 1, 32 and 256 posts of 50, 100, 280 and 1,000 characters; with ``ARGS="classifier --tier deep"`` the deep one with all
-that it asks of the fast one, batches of 1 and 16 posts of at most 20, 40 and 94 pieces, and the memory of both. Each cell is the best of several rounds, and rounds go
-through all cells in turn, so that other work on the machine meets all alike. The last line is JSON.
+Batches of 1, 32 and 256 posts of 50, 100, 280 and 1,000 characters; with ``ARGS="classifier --tier deep"`` the deep one with
+all that it asks of the fast one, batches of 1 and 16 posts of at most 20, 40 and 94 pieces, and the memory of both. Each cell
+is the best of several rounds, and rounds go through all cells in turn, so that other work on the machine meets all alike. The
+last line is JSON.
 """
 
 import argparse
