@@ -130,6 +130,8 @@ class House:
         self.frame: dict[str, Any] = {}
         """The brand's newest, as the board is shown it."""
         self.desk: ClientConnection | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+        """What hears the journal and the board; neither ends by itself."""
 
     async def send(self, posts: list[Post]) -> None:
         for post in posts:
@@ -148,6 +150,8 @@ class House:
     async def until(self, holds: Callable[[], bool], what: str, wait_s: float = 60.0) -> None:
         end = time.monotonic() + wait_s
         while not holds():
+            for task in self.tasks:
+                assert not task.done(), task.result()
             told = {name: self.frame.get(name) for name in ("queued", "automatic", "incidents")}
             assert time.monotonic() < end, f"not within {wait_s} s: {what}; board: {told}"
             await asyncio.sleep(0.1)
@@ -161,6 +165,7 @@ class House:
                 frame = json.loads(data)
                 if frame["type"] == "board":
                     self.frame = frame["frame"]
+            raise AssertionError(f"the board's socket was closed: {board.close_code} {board.close_reason}")
 
     async def order(self, frame: dict[str, Any], brings: str = "") -> dict[str, Any]:
         """Give a supervisor's command; return its result, or the frame that it brings."""
@@ -239,7 +244,7 @@ async def standing(folder: Path) -> AsyncIterator[House]:
             made = House(house, callback, journal, producer)
             now = int(time.time() * 1000)
             token = issue(secret, tenant=TENANT, subject="mia", role="supervisor", now=now)
-            tasks = [asyncio.create_task(journal.run()), asyncio.create_task(made.watch(token))]
+            tasks = made.tasks = [asyncio.create_task(journal.run()), asyncio.create_task(made.watch(token))]
             try:
                 async with _socket(everything.desk) as made.desk:
                     await _hello(made.desk, token)
