@@ -15,6 +15,7 @@ from agents.understand import Classifies, ClassifiesFor, Understand
 from streams import topics
 from streams.carry import Carrier, Step
 from streams.fence import Fence
+from streams.pace import Spacing
 from streams.runs import RunsApp
 from streams.settings import Settings, faust_credentials
 from streams.topics import Topic
@@ -26,6 +27,11 @@ BEATS: Final = {"understand": 2}
 """
 How many groups' times a step's topic rests. Posts set the beat: what is read of them together stays together through all steps,
 so dispatch, which reads as soon as understand has written, adds no wait of its own unless desks write to it all the time.
+"""
+BURSTS: Final = {"dispatch": 2}
+"""
+How many groups may come in a row after a pause. Desks and the second reader write to dispatch whenever they like, and the posts
+that come just after that do not wait for it.
 """
 STEPS: Final = ("understand", "dispatch", "measure")
 TABLES: Final = {"dispatch": topics.WORK.name, "measure": topics.CASE_EVENTS.name}
@@ -130,13 +136,15 @@ def create_app(
 def _carry(app: RunsApp, step: Step, settings: Settings, partitions: Mapping[str, int]) -> Carrier:
     table = _table(app, step.name, partitions) if step.name in TABLES else None
     group_every_s = max(settings.group_every_ms / 1000, GROUP_EVERY_S.get(step.name, 0.0))
-    app.rests[step.topic.name] = BEATS.get(step.name, 1) * group_every_s
+    burst = BURSTS.get(step.name, 1)
+    app.rests[step.topic.name] = Spacing(BEATS.get(step.name, 1) * group_every_s, burst)
     carrier = Carrier(
         app,
         step,
         table=table,
         partitions=dict(partitions),
         group_every_s=group_every_s,
+        burst=burst,
         culprits_max=settings.culprits_max,
     )
 

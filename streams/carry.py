@@ -25,6 +25,7 @@ from msgspec import Struct
 from models.errors import BadEvent
 from streams import metrics, topics
 from streams.codec import dead_letter
+from streams.pace import Spacing
 from streams.rows import Rows, write
 from streams.runs import RunsApp
 from streams.topics import Topic
@@ -144,6 +145,7 @@ class Carrier:
         *,
         partitions: dict[str, int],
         group_every_s: float,
+        burst: int = 1,
         table: Any = None,
         culprits_max: int = 10,
     ) -> None:
@@ -154,8 +156,7 @@ class Carrier:
         self._table = table
         self._partitions = partitions
         self._keys: dict[tuple[str, bytes], int] = {}
-        self._group_every_s = group_every_s
-        self._settled_at = 0.0
+        self._spacing = Spacing(group_every_s, burst)
         self._events: list[Any] = []
         self._count = 0
         self._gathered: list[Record] = []
@@ -186,8 +187,8 @@ class Carrier:
             self._end("the carrying loop failed")
 
     async def _wait_out(self) -> None:
-        """Hold a group back until the last one is ``group_every_s`` old: a bound on groups makes latency better."""
-        rest_s = self._settled_at + self._group_every_s - time.monotonic()
+        """Hold a group back that would come too soon: a bound on groups makes latency better."""
+        rest_s = self._spacing.until() - time.monotonic()
         if rest_s > 0 and self._events:
             await asyncio.sleep(rest_s)
 
@@ -347,7 +348,7 @@ class Carrier:
                 event.ack()
             self._events = []
             self._count = 0
-            self._settled_at = time.monotonic()
+            self._spacing.took(time.monotonic())
 
     async def _commit_group(self) -> None:
         self._app.fence.check()

@@ -2,10 +2,11 @@
 How often a topic is fetched: after a fetch that brought little of it, it rests, and what comes meanwhile comes together.
 
 A fetch and the group that it leads to cost two milliseconds of CPU whatever they hold, so a stream of some hundred posts a
-second is read in gulps. The rest is kept where fetches are asked for, not where they are handed out: what lies fetched keeps
-aiokafka from fetching anything else from that broker, and a topic that rested there would have held up the others and then
-brought only what had come first. A fetch without the resting topics waits at the broker no longer than until the first of
-them has rested.
+second is read in gulps. Where others write between the posts, two fetches may come in a row: else a desk's command alone in
+``work`` would hold up the posts that are written there just after it. The rest is kept where fetches are asked for, not where
+they are handed out: what lies fetched keeps aiokafka from fetching anything else from that broker, and a topic that rested
+there would have held up the others and then brought only what had come first. A fetch without the resting topics waits at the
+broker no longer than until the first of them has rested.
 
 It relies on private names of ``aiokafka.consumer.fetcher`` as they are in aiokafka 0.14.0, which is pinned:
 ``Fetcher._get_actions_per_node, Fetcher._proc_fetch_request, Fetcher._records``, ``FetchResult._partition_records`` with its
@@ -25,19 +26,42 @@ LITTLE_BYTES: Final = 128 << 10
 """Of one topic in one fetch, about two hundred posts: who has more waiting is behind, and is read without a rest."""
 
 
+class Spacing:
+    """
+    When the next of something may come: ``every_s`` after the last, or, with a burst, so often in the mean.
+
+    The virtual scheduling of the generic cell rate algorithm (ITU-T I.371).
+
+    Args:
+        every_s: Seconds.
+        burst: How many may come in a row after a pause; 1 for none without a wait.
+    """
+
+    def __init__(self, every_s: float, burst: int = 1) -> None:
+        self._every_s, self._burst = every_s, burst
+        self._due_s = float("-inf")
+
+    def took(self, now_s: float) -> None:
+        """Note that one came, whether it had waited or not: the next waits for ``every_s`` at most."""
+        self._due_s = min(max(self._due_s, now_s) + self._every_s, now_s + self._burst * self._every_s)
+
+    def until(self) -> float:
+        """Return when the next one may come, by the clock that ``took`` was told; in the past where it may at once."""
+        return self._due_s - (self._burst - 1) * self._every_s
+
+
 class Pace:
     """
     Lets topics rest.
 
     Args:
-        rests: By topic, how long it is not fetched after a fetch that brought little of it, seconds. Others never rest.
+        rests: By topic, how far apart fetches are that bring little of it. Others never rest.
         clock: Returns seconds that never go back.
     """
 
-    def __init__(self, rests: Mapping[str, float], clock: Callable[[], float] = time.monotonic) -> None:
-        self._rests = {topic: rest_s for topic, rest_s in rests.items() if rest_s > 0}
+    def __init__(self, rests: Mapping[str, Spacing], clock: Callable[[], float] = time.monotonic) -> None:
+        self._rests = rests
         self._clock = clock
-        self._until: dict[str, float] = {}
 
     def guide(self, fetcher: Any) -> None:
         """Let a fetcher of aiokafka keep to it from now on."""
@@ -58,9 +82,9 @@ class Pace:
 
     def note(self, topic: str, size: int) -> None:
         """Note that a fetch brought so many bytes of a topic."""
-        rest_s = self._rests.get(topic)
-        if rest_s is not None and 0 < size < LITTLE_BYTES:
-            self._until[topic] = self._clock() + rest_s
+        rest = self._rests.get(topic)
+        if rest is not None and 0 < size < LITTLE_BYTES:
+            rest.took(self._clock())
 
     def spared(self, requests: list[tuple[int, Any]], timeout_s: float) -> tuple[list[tuple[int, Any]], float]:
         """
@@ -71,17 +95,17 @@ class Pace:
             timeout_s: When it would look again.
         """
         now = self._clock()
-        self._until = {topic: until for topic, until in self._until.items() if until > now}
-        if not self._until:
+        rests = {topic: until - now for topic, rest in self._rests.items() if (until := rest.until()) > now}
+        if not rests:
             return requests, timeout_s
         kept: list[tuple[int, Any]] = []
         for node_id, request in requests:
-            resting = [self._until[topic] - now for topic, _ in request.topics if topic in self._until]
+            resting = [rests[topic] for topic, _ in request.topics if topic in rests]
             if not resting:
                 kept.append((node_id, request))
                 continue
             timeout_s = min(timeout_s, *resting)
-            topics = [(topic, parts) for topic, parts in request.topics if topic not in self._until]
+            topics = [(topic, parts) for topic, parts in request.topics if topic not in rests]
             if topics:
                 kept.append((node_id, _smaller(request, topics, min(resting))))
         return kept, timeout_s

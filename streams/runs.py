@@ -33,7 +33,7 @@ from mode.utils.futures import notify
 from streams import metrics
 from streams.fence import Fence
 from streams.fetched import Fetched, hand_out_lean
-from streams.pace import Pace
+from streams.pace import Pace, Spacing
 
 RUN_MAX: Final = 500
 """Records of a run: one ONNX batch of 20 ms; a longer one would hold up the loop."""
@@ -352,8 +352,8 @@ class RunsApp(faust.App):  # type: ignore[misc]  # Faust is untyped
         self.settlers: list[Settle] = []
         self.queues: dict[str, Any] = {}
         """Of the steps' streams, by topic, from their first run on."""
-        self.rests: dict[str, float] = {}
-        """Seconds that topics rest after a fetch that brought little, by name; see ``streams.pace``."""
+        self.rests: dict[str, Spacing] = {}
+        """How far apart fetches are that bring little of a topic, by its name; see ``streams.pace``."""
         super().__init__(*args, **kwargs)
 
     def runs_topic(self, name: str, partitions: int) -> Any:

@@ -27,6 +27,7 @@ from models.records import DeadLetter
 from streams import carry, metrics, topics
 from streams.broker import Broker
 from streams.fence import EXIT_CODE, Fence, clock_s
+from streams.pace import Spacing
 from streams.rows import HEAD, PROGRESS_KEY, Progress, Rows
 from streams.runs import RunsConsumer
 from tests.chaos.rig import COUNTS, CountStep, Ended, Rig, RigCarrier, produce, read, topics_of
@@ -43,6 +44,12 @@ def synchronous(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...,
 
 
 # -- rule 1: positions are known from the resumption after a seek until the next stop --------------------------------
+
+
+def hold(rig: Rig, every_s: float) -> None:
+    """Let the next group wait for so long."""
+    rig.carrier._spacing = Spacing(every_s)
+    rig.carrier._spacing.took(time.monotonic())
 
 
 class SlowSeek(RunsConsumer):
@@ -340,7 +347,7 @@ async def test_a_group_under_way_is_settled_before_its_partition_goes(kafka: Bro
     async with topics_of(kafka.bootstrap) as name:
         rig = Rig(kafka.bootstrap, tmp_path, name, group_every_s=30.0, commit_every_s=3600)
         await rig.start()
-        rig.carrier._settled_at = time.monotonic()
+        hold(rig, 30.0)
         await produce(kafka.bootstrap, rig.source.name, range(30))
         await rig.until(lambda: len(rig.step.given) == 30, "given")
         assert rig.counts() == {}  # The group is held back for half a minute.
@@ -364,7 +371,7 @@ async def test_a_group_that_ends_while_the_worker_stops_is_committed(kafka: Brok
             await stop_fetcher()
 
         rig.app._stop_fetcher = slow_stop
-        rig.carrier._group_every_s, rig.carrier._settled_at = 30.0, time.monotonic()
+        hold(rig, 30.0)
         await produce(kafka.bootstrap, rig.source.name, range(10))
         await rig.until(lambda: len(rig.step.given) == 10, "given")
         await rig.stop()
@@ -430,7 +437,7 @@ async def test_a_worker_whose_coordinator_is_silent_ends_before_it_sends_a_group
         fence = fence_that_tells(ended)
         rig = Rig(kafka.bootstrap, tmp_path, name, fence=fence, group_every_s=1.0)
         await rig.start()
-        rig.carrier._settled_at = time.monotonic()
+        hold(rig, 1.0)
         await produce(kafka.bootstrap, rig.source.name, range(5))
         await rig.until(lambda: len(rig.step.given) == 5, "given")
         silence(fence)
@@ -574,7 +581,7 @@ async def test_what_is_gathered_goes_out_in_the_order_in_which_it_came(kafka: Br
             await put(kafka.bootstrap, rig.source.name, partition, range(1))
             await rig.until(functools.partial(was_given, rig, partition + 1), "given")
         await rig.until(lambda: not rig.carrier._events, "settled")
-        rig.carrier._settled_at = time.monotonic()
+        hold(rig, 1.5)
         # One group of two folds: the first begins with partition 1, the second with partition 0.
         await put(kafka.bootstrap, rig.source.name, 1, range(1, 501))
         await rig.until(lambda: len(rig.step.given) == 502, "folded once")
@@ -635,7 +642,7 @@ async def test_a_group_that_could_not_be_written_ends_the_process_before_it_is_a
 async def test_what_comes_thinly_is_read_in_gulps_and_whole(kafka: Broker, tmp_path: Path) -> None:
     async with topics_of(kafka.bootstrap) as name:
         rig = Rig(kafka.bootstrap, tmp_path, name)
-        rig.app.rests[rig.source.name] = 0.25
+        rig.app.rests[rig.source.name] = Spacing(0.25)
         await rig.start()
         runs: list[int] = []
         deliver = rig.consumer._deliver_run
@@ -682,7 +689,7 @@ async def test_a_bug_in_a_later_run_of_a_group_sends_nothing_of_the_earlier_ones
         rig = Rig(kafka.bootstrap, tmp_path, name, group_every_s=1.5)
         rig.step.bugs = {10}
         await rig.start()
-        rig.carrier._settled_at = time.monotonic()
+        hold(rig, 1.5)
         await produce(kafka.bootstrap, rig.source.name, range(10))
         await rig.until(lambda: len(rig.step.given) == 10, "given")
         await produce(kafka.bootstrap, rig.source.name, [10, 11])

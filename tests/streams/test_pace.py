@@ -11,7 +11,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.fetched import hand_out_lean
-from streams.pace import LITTLE_BYTES, Pace
+from streams.pace import LITTLE_BYTES, Pace, Spacing
 
 BOTH = [("posts", [(0, 5, 1000), (1, 7, 1000)]), ("work", [(0, 3, 1000)])]
 
@@ -34,9 +34,54 @@ def asked(requests: list[tuple[int, Any]]) -> list[tuple[int, list[str], int]]:
     return [(node, [topic for topic, _ in one.topics], one._max_wait_ms) for node, one in requests]
 
 
-def paced(**rests: float) -> tuple[Pace, Clock]:
+def paced(burst: int = 1, **rests: float) -> tuple[Pace, Clock]:
     clock = Clock()
-    return Pace(rests, clock), clock
+    return Pace({topic: Spacing(rest_s, burst) for topic, rest_s in rests.items()}, clock), clock
+
+
+def test_without_a_burst_each_waits_for_the_one_before() -> None:
+    spacing = Spacing(0.25)
+    assert spacing.until() < 0.0
+    for at in (8.0, 8.25, 9.0):
+        spacing.took(at)
+        assert spacing.until() == at + 0.25
+
+
+def test_after_a_pause_two_may_come_in_a_row_and_a_third_waits() -> None:
+    spacing = Spacing(0.25, burst=2)
+    assert spacing.until() < 0.0
+    spacing.took(8.0)
+    assert spacing.until() == 8.0
+    spacing.took(8.125)
+    assert spacing.until() == 8.25
+
+
+def test_a_burst_comes_once_where_one_waits_always() -> None:
+    spacing, at, came = Spacing(0.25, burst=2), 8.0, []
+    for _ in range(6):
+        at = max(at, spacing.until())
+        spacing.took(at)
+        came.append(at)
+    assert came == [8.0, 8.0, 8.25, 8.5, 8.75, 9.0]
+
+
+def test_those_that_come_all_the_same_hold_the_next_one_up_no_longer() -> None:
+    for burst in (1, 2):
+        spacing = Spacing(0.25, burst)
+        for _ in range(5):  # As from five brokers.
+            spacing.took(8.0)
+        assert spacing.until() == 8.25
+
+
+def test_a_command_alone_does_not_hold_up_what_comes_after_it() -> None:
+    pace, clock = paced(burst=2, work=0.03125)
+    pace.note("work", 600)
+    assert asked(pace.spared([(1, request())], 0.2)[0]) == [(1, ["posts", "work"], 1500)]
+
+    clock.now += 0.0078125
+    pace.note("work", 600)
+    kept, look_again_s = pace.spared([(1, request())], 0.2)
+    assert (asked(kept), look_again_s) == ([(1, ["posts"], 24)], 0.0234375)
 
 
 def test_nothing_rests_before_something_came() -> None:
@@ -125,4 +170,4 @@ def test_a_fetcher_is_guided_by_what_its_fetches_bring() -> None:
     pace, _ = paced(posts=0.0625)
     pace.guide(fetcher)
     assert asyncio.run(fetcher._proc_fetch_request(None, 1, request()))
-    assert pace._until == {}
+    assert asked(pace.spared([(1, request())], 0.2)[0]) == [(1, ["posts", "work"], 1500)]
