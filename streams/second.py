@@ -46,9 +46,11 @@ BATCH_MAX: Final = 16
 EACH_S: Final = 0.008
 WRITE_EVERY_S: Final = 0.25
 """Seconds between two writes, at least: each is a group of its own to dispatch."""
+PAUSE_S: Final = 0.012
+"""Seconds after posts have come in which dispatch decides about them. Then come some without work for it, until the next ones are
+read, see ``streams.pace``."""
 BEAT_S: Final = 0.1
-"""Seconds that a write waits for posts to come, at most. Each makes ``work`` rest once more, see ``streams.pace``: right after
-posts, that rest is over before the next ones come; just before them, it holds them up."""
+"""Seconds after which posts are not waited for any more."""
 SAID_MAX: Final = 1_000
 """Later labels that wait to be written; beyond, nothing more is read."""
 FETCH_MAX: Final = 2_000
@@ -98,6 +100,27 @@ class Addresses(Struct, frozen=True):
     health: str
 
 
+class Pauses:
+    """The stream's pauses, between posts that it has read together and the next: who computes or writes then holds nobody up."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def end(self) -> None:
+        """Note that posts came."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def next(self) -> None:
+        """Wait for the next one to begin; where no posts come, for BEAT_S."""
+        came = self._next
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEAT_S):
+                await came.wait()
+        if came.is_set():
+            await asyncio.sleep(PAUSE_S)
+
+
 class SecondReader:
     """The process, without its surroundings."""
 
@@ -131,8 +154,7 @@ class SecondReader:
             for brand in tenant.brands
             if brand.incidents.mode != "off"
         }
-        self.came = asyncio.Event()
-        """Set when posts came."""
+        self.pauses = Pauses()
         self._more = asyncio.Event()
         # One thread: the session has one, and lets go of the interpreter while it computes.
         self._pool = ThreadPoolExecutor(1, "zuruf-deep")
@@ -145,7 +167,7 @@ class SecondReader:
         for record in records:
             if record.value is None or not record.value.startswith(_UNDERSTOOD):
                 continue
-            self.came.set()
+            self.pauses.end()
             try:
                 work = self._decode(record.value)
             except BadEvent:
@@ -170,11 +192,13 @@ class SecondReader:
     async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read and until it may, read it, and return what it changes."""
         await self._more.wait()
-        rest_s = max(0.0, self.rests_until - time.monotonic())
-        if rest_s:
-            await asyncio.sleep(rest_s)
-            self.counts.rested_s.inc(rest_s)
+        began = time.monotonic()
+        await asyncio.sleep(self.rests_until - began)
         share = self._share()
+        if share < 1:
+            await self.pauses.next()
+        rest_s = time.monotonic() - began
+        self.counts.rested_s.inc(rest_s)
         batch, late = self.waiting.take(math.ceil(share * BATCH_MAX), self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
@@ -236,12 +260,12 @@ class Later:
 
     Args:
         write: To the broker.
-        came: Set when posts came.
+        pauses: Of the stream.
     """
 
-    def __init__(self, write: Write, came: asyncio.Event) -> None:
+    def __init__(self, write: Write, pauses: Pauses) -> None:
         self._write = write
-        self._came = came
+        self._pauses = pauses
         self._said: list[Relabel | Reconsidered] = []
         self._some, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
@@ -259,10 +283,7 @@ class Later:
         """Write what is taken, until cancelled."""
         while True:
             await self._some.wait()
-            self._came.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_S):
-                    await self._came.wait()
+            await self._pauses.next()
             await self.write()
             await asyncio.sleep(WRITE_EVERY_S)
 
@@ -315,7 +336,7 @@ async def run(
     await producer.start()
     await consumer.start()
     runner, address = await _serve(second, settings)
-    later = Later(producer.write, second.came)
+    later = Later(producer.write, second.pauses)
     follower = Follower(settings.broker, client_options(settings), heads)
 
     async def fetch() -> None:

@@ -15,7 +15,17 @@ from models.records import Reconsidered, Tick
 from models.relabels import Relabel
 from streams.codec import encode
 from streams.connectors.producing import BrokerAway, Record
-from streams.second import BATCH_MAX, BEAT_S, SAID_MAX, WRITE_EVERY_S, Later, SecondReader, record_of
+from streams.second import (
+    BATCH_MAX,
+    BEAT_S,
+    PAUSE_S,
+    SAID_MAX,
+    WRITE_EVERY_S,
+    Later,
+    Pauses,
+    SecondReader,
+    record_of,
+)
 from streams.settings import Settings
 from tests.builders import NOW, a_social_post, a_tenant, labels, understood
 
@@ -56,6 +66,10 @@ def skipped(second: SecondReader, reason: str) -> float:
     return second.counts.registry.get_sample_value("zuruf_deep_skipped_total", {"reason": reason}) or 0.0
 
 
+def rested_s(second: SecondReader) -> float:
+    return second.counts.registry.get_sample_value("zuruf_deep_rested_seconds_total") or 0.0
+
+
 def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_reads_on() -> None:
     class Computes(Says):
         def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
@@ -71,12 +85,12 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
         await second.read_next()
 
         assert second.rests_until >= before + 0.02 / 0.2
-        until, each_s = second.rests_until, second.waiting.each_s
+        until, each_s, rested = second.rests_until, second.waiting.each_s, rested_s(second)
         second.offer([a_record(unsure("x:2"))])
         await second.read_next()
         assert time.monotonic() >= until
         # What is rested counts as a part of what a reading takes.
-        rested = second.counts.registry.get_sample_value("zuruf_deep_rested_seconds_total") or 0.0
+        rested = rested_s(second) - rested
         assert second.waiting.each_s >= each_s + 0.01 * (rested + 0.02 - each_s) - 1e-9
         second.look()
         assert second.counts.registry.get_sample_value("zuruf_deep_share") == 0.2
@@ -93,6 +107,35 @@ def test_who_has_little_time_reads_little_in_one_go() -> None:
         return len(says.given[0])
 
     assert [asyncio.run(go(share)) for share in (1.0, 0.5, 0.1, 0.001)] == [BATCH_MAX, BATCH_MAX / 2, 2, 1]
+
+
+def test_on_a_busy_machine_it_reads_in_the_pauses_of_the_stream() -> None:
+    async def go(share: float) -> tuple[float, float]:
+        second = SecondReader(Settings(tenants=()), Says(), lambda: share, clock=lambda: NOW / 1000)
+        second.offer([a_record(unsure())])
+        reading, began = asyncio.create_task(second.read_next()), time.monotonic()
+        await asyncio.sleep(0.03)
+        done_s = 0.0 if reading.done() else 0.03
+        second.offer([a_record(understood(labels=labels(unsure=())))])  # Posts come.
+        await reading
+        return done_s, time.monotonic() - began
+
+    assert asyncio.run(go(1.0))[0] == 0.0
+    took = [asyncio.run(go(0.5)) for _ in range(5)]
+    assert all(took_s >= 0.03 + PAUSE_S for _, took_s in took)
+    assert min(took_s for _, took_s in took) < BEAT_S
+
+
+def test_where_no_posts_come_a_busy_machine_is_waited_for_no_longer_than_a_beat() -> None:
+    async def go() -> tuple[float, float]:
+        second = SecondReader(Settings(tenants=()), Says(), lambda: 0.5, clock=lambda: NOW / 1000)
+        second.offer([a_record(unsure())])
+        began = time.monotonic()
+        await second.read_next()
+        return time.monotonic() - began, rested_s(second)
+
+    took_s, of_it_s = asyncio.run(go())
+    assert BEAT_S <= of_it_s <= took_s
 
 
 def test_an_open_label_becomes_a_later_one() -> None:
@@ -270,7 +313,7 @@ def a_relabel(post_id: str = "x:1") -> Relabel:
 def test_what_is_said_between_two_writes_is_written_together() -> None:
     async def go() -> None:
         write = Written()
-        later = Later(write, asyncio.Event())
+        later = Later(write, Pauses())
         async with running(later):
             await later.add([a_relabel("x:0")])
             await write.until(1)
@@ -288,7 +331,7 @@ def test_what_is_said_between_two_writes_is_written_together() -> None:
 def test_what_is_said_is_written_when_posts_come_or_when_none_do() -> None:
     async def waited(*records: Any) -> float:
         write, (second, _) = Written(), a_reader()
-        later, began = Later(write, second.came), time.monotonic()
+        later, began = Later(write, second.pauses), time.monotonic()
         await later.add([a_relabel()])
         async with running(later):
             await asyncio.sleep(0.01)
@@ -304,12 +347,12 @@ def test_what_is_said_is_written_when_posts_come_or_when_none_do() -> None:
 
 def test_who_writes_ends_when_it_is_told_to_though_posts_come_at_that_moment() -> None:
     async def go(turns: int) -> None:
-        came = asyncio.Event()
-        later = Later(Written(), came)
+        pauses = Pauses()
+        later = Later(Written(), pauses)
         await later.add([a_relabel()])
         async with running(later):
             await asyncio.sleep(0.01)
-            came.set()
+            pauses.end()
             for _ in range(turns):
                 await asyncio.sleep(0)
 
@@ -320,7 +363,7 @@ def test_who_writes_ends_when_it_is_told_to_though_posts_come_at_that_moment() -
 def test_what_finds_no_broker_is_lost_and_the_next_is_written(caplog: pytest.LogCaptureFixture) -> None:
     async def go() -> None:
         write = Written(away=1)
-        later = Later(write, asyncio.Event())
+        later = Later(write, Pauses())
         async with running(later):
             await later.add([a_relabel("x:1")])
             await write.until(1)
@@ -335,7 +378,7 @@ def test_what_finds_no_broker_is_lost_and_the_next_is_written(caplog: pytest.Log
 def test_what_waits_is_bounded_and_whoever_adds_to_it_waits() -> None:
     async def go() -> None:
         write = Written()
-        later = Later(write, asyncio.Event())
+        later = Later(write, Pauses())
         await later.add([a_relabel()] * SAID_MAX)
         adding = asyncio.create_task(later.add([a_relabel()]))
         await asyncio.sleep(0.01)
