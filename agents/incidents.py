@@ -153,6 +153,8 @@ class Incidents:
         self.gathering = Gathering()
         self.pending: deque[str] = deque(maxlen=PENDING_MAX)
         """Cases that have not been compared yet, the oldest first."""
+        self._grown: dict[int, Leader] = {}
+        """Groups as large as an incident that belong to none and have got a post since the last tick, by number."""
         self.pace = Pace()
 
     def rules(self, brand: BrandKey) -> IncidentRules | None:
@@ -263,31 +265,39 @@ class Incidents:
         if rules is None:
             self.pending.append(case.case_id)
             return None
-        return self.group_of(self._gather(case, now, rules))
+        return self.group_of(self._gather_new(case, now, rules))
 
     def _gather(self, case: Case, at: int, rules: IncidentRules) -> Leader:
         brand, sketch = (case.tenant, case.brand_id), case.sketch
         leader = self.gathering.find(brand, sketch, at, rules)
         return self.gathering.add(brand, sketch, Seen(at, case.case_id, author_of(case)), rules, leader)
 
+    def _gather_new(self, case: Case, at: int, rules: IncidentRules) -> Leader:
+        leader = self._gather(case, at, rules)
+        if not leader.incident_id and leader.size() >= rules.size:
+            self._grown[leader.number] = leader
+        return leader
+
     def group_of(self, leader: Leader) -> Group | None:
         """Return the living incident that a leader's posts belong to."""
         return self.live.get(leader.brand, {}).get(leader.incident_id) if leader.incident_id else None
 
-    def compare(self, case_of: Callable[[str], Case | None], now: int) -> Iterator[tuple[Case, Leader, IncidentRules]]:
+    def compare(self, case_of: Callable[[str], Case | None], now: int) -> Iterator[tuple[Case, Leader]]:
         """Compare posts that have come since, at most so many at a tick; yield each with the group that it is in."""
         for _ in range(min(COMPARED_MAX, len(self.pending))):
             case = case_of(self.pending.popleft())
             rules = self.rules((case.tenant, case.brand_id)) if case is not None else None
             if case is not None and rules is not None and case.sketch:
                 # At the tick's time: others may have been compared at once meanwhile, and times may not fall.
-                yield case, self._gather(case, now, rules), rules
+                yield case, self._gather_new(case, now, rules)
 
-    def is_ripe(self, leader: Leader, rules: IncidentRules) -> bool:
-        """Whether a group has become an incident that was not seen before."""
-        return (
-            not leader.incident_id and leader.size() >= rules.size and len(self.live.get(leader.brand, {})) < LIVE_MAX
-        )
+    def ripe(self) -> Iterator[tuple[Leader, IncidentRules]]:
+        """Yield groups that have become incidents which were not seen before, where the brand has room for one more."""
+        grown, self._grown = self._grown, {}
+        for leader in grown.values():
+            rules = self.rules(leader.brand)
+            if rules is not None and not leader.incident_id and len(self.live.get(leader.brand, {})) < LIVE_MAX:
+                yield leader, rules
 
     def kin_of(self, leader: Leader, rules: IncidentRules) -> Group | None:
         """

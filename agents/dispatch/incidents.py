@@ -100,25 +100,26 @@ def _words(case: Case) -> str:
 def pass_time(turn: Turn) -> None:
     """Compare what has come since the last tick, and bring about what was decided."""
     index = turn.floor.incidents
-    for case, leader, rules in index.compare(turn.floor.case, turn.now):
-        _compared(turn, case, leader, rules)
+    for case, leader in index.compare(turn.floor.case, turn.now):
+        group = index.group_of(leader)
+        if group is not None:
+            _join(turn, group, case.case_id)
+    for leader, rules in index.ripe():
+        _ripened(turn, leader, rules)
     for group in list(index.groups.values()):
         _look_after(turn, group)
 
 
-def _compared(turn: Turn, case: Case, leader: Leader, rules: IncidentRules) -> None:
+def _ripened(turn: Turn, leader: Leader, rules: IncidentRules) -> None:
+    """A group has become so large that it is an incident, or a part of one."""
     index = turn.floor.incidents
-    group = index.group_of(leader)
-    if group is not None:
-        _join(turn, group, case.case_id)
-    elif index.is_ripe(leader, rules):
-        kin = index.kin_of(leader, rules)
-        if kin is None:
-            _suggest(turn, leader, rules, f"i{case.case_id}")
-        else:
-            index.gathering.attach(leader, kin.incident.incident_id)
-            for case_id in [one.case_id for one in leader.seen]:
-                _join(turn, kin, case_id)
+    kin = index.kin_of(leader, rules)
+    if kin is None:
+        _suggest(turn, leader, rules, f"i{leader.seen[-1].case_id}")
+        return
+    index.gathering.attach(leader, kin.incident.incident_id)
+    for case_id in [one.case_id for one in leader.seen]:
+        _join(turn, kin, case_id)
 
 
 def _join(turn: Turn, group: Group, case_id: str) -> None:

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from agents.dispatch import Dispatch
 from agents.floor import House
+from agents.incidents import KIN_SHARE
 from models import records as r
 from models import wire
 from models.brands import Account, IncidentRules
 from models.cases import Case
 from models.incidents import IncidentLine
 from models.posts import Author
-from models.sketch import sketches_of
+from models.sketch import alike, sketches_of
 from tests.builders import NOW, Bench, a_brand, a_social_post, a_tenant, told, understood
 
 SECOND, MINUTE = 1_000, 60_000
@@ -143,6 +144,43 @@ def test_what_others_say_joins_nothing(floor: Bench) -> None:
     )
 
     assert cases(floor)["x:9"].incident_id == ""
+
+
+CHARGED = "Mir wurde der Betrag für {} diesen Monat zweimal vom Konto abgebucht, bitte prüft das dringend."
+
+
+def test_a_second_incident_is_seen_while_the_first_one_lives(floor: Bench) -> None:
+    storm(floor)
+    outs = floor.feed(*[a_post(number, CHARGED, NOW + SECOND) for number in range(11, 15)], r.Tick(NOW + 2 * SECOND))
+
+    assert [one.what for one in told(outs, "case-events", r.IncidentTold)] == ["suggested", *["joined"] * 4]
+    first, second = lines(outs)
+    assert (first.posts, second.posts) == (4, 3)
+    assert len({case.incident_id for case in cases(floor).values()}) == 2
+    outs = floor.feed(a_post(15, CHARGED, NOW + 2 * SECOND), r.Tick(NOW + 3 * SECOND))
+    assert [one.posts for one in lines(outs)] == [5, 3]
+
+
+def test_fewer_authors_than_make_an_incident_are_none_beside_one_that_lives(floor: Bench) -> None:
+    storm(floor)
+    floor.feed(*[a_post(number, CHARGED, NOW + SECOND) for number in (11, 12)], r.Tick(NOW + 2 * SECOND))
+
+    assert len(floor.part.index.incidents.groups) == 1
+
+
+def test_many_who_say_it_in_other_words_join_the_incident_that_lives(tmp_path: Path) -> None:
+    in_other_words = "Geht bei mir in {} seit heute Morgen auch kein Internet mehr, was ist denn da los?"
+    similarity = 0.8
+    sketches = [sketches_of([text.format("Kiel")])[0] for text in (OUTAGE, in_other_words)]
+    assert similarity * KIN_SHARE < alike(*map(int.from_bytes, sketches)) < similarity
+
+    floor = a_floor(tmp_path, similarity=similarity)
+    floor.feed(*[a_post(number, OUTAGE.format("Kiel")) for number in range(1, 4)], r.Tick(NOW + SECOND))
+    later = [a_post(number, in_other_words.format("Kiel"), NOW + SECOND) for number in range(11, 15)]
+    outs = floor.feed(*later[:2], r.Tick(NOW + 2 * SECOND))
+    assert [one.posts for one in lines(outs)] == [3]
+    outs = floor.feed(*later[2:], r.Tick(NOW + 3 * SECOND))
+    assert [one.posts for one in lines(outs)] == [7]
 
 
 def test_a_brand_that_looks_for_none_has_none(tmp_path: Path) -> None:
