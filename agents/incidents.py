@@ -142,6 +142,13 @@ def standing_of(case: Case) -> Standing:
     return "joining" if may_join(case) else "apart"
 
 
+def _was_of(case: Case, incident: Incident, rules: IncidentRules) -> bool:
+    """Whether a case was gathered with those of an incident that has ended since; who was taken out of it, too."""
+    if case.incident_id == incident.incident_id:
+        return True
+    return case.opened_at <= incident.decided_at and similarity(case.sketch, incident.sketch) >= rules.similarity
+
+
 class Incidents:
     """All incidents of one partition, and the posts among which new ones are looked for."""
 
@@ -154,7 +161,7 @@ class Incidents:
         self.pending: deque[str] = deque(maxlen=PENDING_MAX)
         """Cases that have not been compared yet, the oldest first."""
         self._grown: dict[int, Leader] = {}
-        """Groups as large as an incident that belong to none and have got a post since the last tick, by number."""
+        """Groups as large as an incident that belong to none and are to be looked at when the next tick comes, by number."""
         self.pace = Pace()
 
     def rules(self, brand: BrandKey) -> IncidentRules | None:
@@ -169,20 +176,27 @@ class Incidents:
         Args:
             cases: All that have a sketch, belong to an incident, or to which the machine has written; in any order.
         """
+        ended: dict[BrandKey, list[Incident]] = {}
         for incident_id, incident in self._part.rows.all(INCIDENTS):
             made = Group(incident)
             self._enter(made, incident_id)
             if incident.state in LIVE:
                 self.gathering.found(made.brand, incident.sketch, incident.opened_at, incident_id)
             self._stay_silent(incident)
+            if incident.state not in LIVE and incident.end != "dismissed":
+                ended.setdefault(made.brand, []).append(incident)
         for case in sorted(cases, key=lambda one: (one.opened_at, one.case_id)):
             group = self.groups.get(case.incident_id)
             if group is not None:
                 group.note(case)
-            self._gather_again(case, group)
+            self._gather_again(case, group, ended)
             for entry in case.thread:
                 if entry.by == "bot":
                     self.pace.note(account_of(case), entry.at)
+        for leader in self.gathering.leaders():
+            rules = self.rules(leader.brand)
+            if rules is not None:
+                self._note_grown(leader, rules)
 
     def _enter(self, group: Group, incident_id: str) -> None:
         self.groups[incident_id] = group
@@ -198,11 +212,13 @@ class Incidents:
         if incident.decided_at >= self._now - rules.window_min * MINUTE_MS:
             self.gathering.found(brand, incident.sketch, incident.decided_at, incident.incident_id)
 
-    def _gather_again(self, case: Case, group: Group | None) -> None:
+    def _gather_again(self, case: Case, group: Group | None, ended: Mapping[BrandKey, list[Incident]]) -> None:
         brand = (case.tenant, case.brand_id)
         rules = self.rules(brand)
         if rules is None or not case.sketch or case.opened_at < self._now - rules.window_min * MINUTE_MS:
             return
+        if any(_was_of(case, incident, rules) for incident in ended.get(brand, ())):
+            return  # Its group was forgotten when the incident ended: what came since has begun anew.
         leader = self._gather(case, case.opened_at, rules)
         if group is not None and group.incident.state in LIVE and not leader.incident_id:
             self.gathering.attach(leader, group.incident.incident_id)
@@ -274,9 +290,12 @@ class Incidents:
 
     def _gather_new(self, case: Case, at: int, rules: IncidentRules) -> Leader:
         leader = self._gather(case, at, rules)
+        self._note_grown(leader, rules)
+        return leader
+
+    def _note_grown(self, leader: Leader, rules: IncidentRules) -> None:
         if not leader.incident_id and leader.size() >= rules.size:
             self._grown[leader.number] = leader
-        return leader
 
     def group_of(self, leader: Leader) -> Group | None:
         """Return the living incident that a leader's posts belong to."""

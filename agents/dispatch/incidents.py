@@ -115,7 +115,10 @@ def _ripened(turn: Turn, leader: Leader, rules: IncidentRules) -> None:
     index = turn.floor.incidents
     kin = index.kin_of(leader, rules)
     if kin is None:
-        _suggest(turn, leader, rules, f"i{leader.seen[-1].case_id}")
+        # The same whatever their order, which a rebuild may change: what is decided once more is the same incident.
+        names = {f"i{one.case_id}" for one in leader.seen} - index.groups.keys()
+        if names:
+            _suggest(turn, leader, rules, min(names))
         return
     index.gathering.attach(leader, kin.incident.incident_id)
     for case_id in [one.case_id for one in leader.seen]:

@@ -530,6 +530,51 @@ def test_all_of_it_is_there_again_after_a_takeover(tmp_path: Path) -> None:
     assert len({one.case_id for one in answers}) == len(answers) == 5
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_was_not_compared_before_a_takeover_is_seen_after_it_as_the_same_incident(
+    floor: Bench, beside: bool
+) -> None:
+    if beside:
+        storm(floor)
+        at, posts = NOW + SECOND, [a_post(number, CHARGED, NOW + SECOND) for number in (13, 11, 14, 12)]
+    else:
+        at, posts = NOW, [a_post(number) for number in (3, 1, 4, 2)]
+    floor.feed(*posts)
+    floor.write()
+    offset, tick = floor.offset, r.Tick(at + SECOND)
+    before = told(floor.feed(tick), "case-events", r.IncidentTold)
+    floor.restart()  # Before the tick's rows were written.
+    floor.offset = offset
+    again = told(floor.feed(tick), "case-events", r.IncidentTold)
+
+    assert [one.what for one in before] == ["suggested", *["joined"] * 4]
+    assert {(one.what, one.incident_id, one.case_id) for one in again} == {
+        (one.what, one.incident_id, one.case_id) for one in before
+    }
+
+
+def test_an_incident_that_has_ended_does_not_come_back_after_a_takeover(floor: Bench) -> None:
+    storm(floor, 5)
+    decide(floor, r.GroupIncident)
+    left = cases(floor)["x:1"].case_id
+    floor.feed(who(r.TakeOut)(incident_id=the_incident(floor).incident_id, case_id=left))
+    decide(floor, r.CloseIncident)
+    assert the_incident(floor).end == "closed"
+    floor.feed(r.Tick(NOW + 2 * SECOND))
+    floor.write()
+    floor.restart()
+    outs = floor.feed(
+        r.Takeover(at=NOW + 3 * SECOND, owner="me again"),
+        r.Tick(NOW + 4 * SECOND),
+        *[a_post(number, at=NOW + 4 * SECOND) for number in (21, 22)],
+        r.Tick(NOW + 5 * SECOND),
+    )
+    assert told(outs, "case-events", r.IncidentTold) == []
+
+    outs = floor.feed(a_post(23, at=NOW + 5 * SECOND), r.Tick(NOW + 6 * SECOND))
+    assert [one.what for one in told(outs, "case-events", r.IncidentTold)] == ["suggested", *["joined"] * 3]
+
+
 def test_the_pace_holds_over_a_takeover(tmp_path: Path) -> None:
     floor = a_floor(tmp_path, rate_per_min=1)
     storm(floor, 5)
