@@ -68,13 +68,14 @@ def reconsidered(turn: Turn, again: Reconsidered) -> None:
     post = work.post
     if turn.floor.was_changed(work.tenant, post.object_uri) or _is_old(turn, work, rules):
         return
+    if any(post.id in one.seen for one in turn.floor.closed_of(work.tenant, post.conversation_uri)):
+        return  # It had joined a case that was closed since.
     case = turn.floor.in_conversation(work.tenant, post.conversation_uri)
-    closed = turn.floor.closed_of(work.tenant, post.conversation_uri)
-    if case is None and not any(post.id in one.seen for one in closed):
+    if case is None:
         _begin(turn, work, rules)
-    elif case is not None and post.id not in case.seen:
+    elif post.id not in case.seen:
         _join(turn, work, rules, case)
-    elif case is not None and not case.awaits_answer and case.thread[-1].id == post.id:
+    elif not case.awaits_answer and case.thread[-1].id == post.id:
         _wake(turn, work, rules, case)
     # Else it came twice, or somebody has answered since.
 

@@ -239,7 +239,9 @@ class Day:
             labels=said,
             sketch=SKETCHES[post.text],
         )
-        if repeat == name and not asks_for_somebody(work.triage, said):
+        if repeat != name:  # Other words under an id that came before: the second reader has only one of them.
+            self.passed_over = deque((one for one in self.passed_over if one.post.id != repeat), maxlen=20)
+        elif not asks_for_somebody(work.triage, said):
             self.passed_over.append(work)
         return work
 

@@ -313,6 +313,10 @@ def test_what_the_second_reader_says_twice_opens_one_case(floor: Bench) -> None:
     assert not floor.part.index.open
     assert not told(seen_again(floor, first), "case-events", r.Opened | r.Joined)
     assert not floor.part.index.open
+    # Nor does it join what its customer opens then: it was with somebody before.
+    floor.feed(understood("x:2", post=a_social_post(id="x:2", conversation_uri="x:1", object_uri="o:x:2")))
+    assert not told(seen_again(floor, first), "case-events", r.Opened | r.Joined)
+    assert [entry.id for entry in the_case(floor).thread] == ["x:2"]
 
 
 @pytest.mark.parametrize("action", ["updated", "deleted"])
