@@ -647,11 +647,14 @@ class Floor:
 
     def is_repeat(self, tenant: str, post_id: str, at: int, keep_ms: int) -> bool:
         """Whether a post was seen before; notes it as seen."""
-        key = f"{tenant}|{post_id}"
-        if key in self.seen:
+        if f"{tenant}|{post_id}" in self.seen:
             return True
-        self._remember(key, at, keep_ms)
+        self.note_seen(tenant, post_id, at, keep_ms)
         return False
+
+    def note_seen(self, tenant: str, post_id: str, at: int, keep_ms: int) -> None:
+        """Note that a post was seen."""
+        self._remember(f"{tenant}|{post_id}", at, keep_ms)
 
     def note_changed(self, tenant: str, object_uri: str, at: int, keep_ms: int) -> None:
         """Note that a post was edited or deleted, so that what was made of its first text comes to nothing."""

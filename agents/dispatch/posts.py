@@ -70,6 +70,8 @@ def reconsidered(turn: Turn, again: Reconsidered) -> None:
         return
     if any(post.id in one.seen for one in turn.floor.closed_of(work.tenant, post.conversation_uri)):
         return  # It had joined a case that was closed since.
+    # What was passed over belongs to no case: whoever took the partition over since does not know that it was here.
+    turn.floor.note_seen(work.tenant, post.id, turn.now, turn.rules.seen_ms)
     case = turn.floor.in_conversation(work.tenant, post.conversation_uri)
     if case is None:
         _begin(turn, work, rules)

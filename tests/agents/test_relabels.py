@@ -319,6 +319,22 @@ def test_what_the_second_reader_says_twice_opens_one_case(floor: Bench) -> None:
     assert [entry.id for entry in the_case(floor).thread] == ["x:2"]
 
 
+def test_a_post_that_was_read_again_after_a_takeover_and_comes_twice_is_a_repeat(floor: Bench) -> None:
+    first = passed_over()
+    floor.feed(first)
+    floor.write()
+    floor.restart()
+    floor.feed(r.Takeover(at=NOW, owner="me again"))
+    seen_again(floor, first)
+    case = the_case(floor)
+    floor.feed(r.Take(NOW, "alster", "sven", "sven-1", "t", "supervisor", (), case.case_id, case.version))
+    floor.feed(r.CloseCase(NOW, "alster", "sven", "sven-1", "c", case.case_id, the_case(floor).version))
+    (counted,) = told(floor.feed(replace(understood(), post=first.post)), "case-events", r.Counted)
+
+    assert counted.reason == "repeat"
+    assert not floor.part.index.open
+
+
 @pytest.mark.parametrize("action", ["updated", "deleted"])
 def test_a_post_that_has_changed_since_is_left_alone(floor: Bench, action: Any) -> None:
     first = passed_over()
