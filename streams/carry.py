@@ -1,10 +1,11 @@
 """
 The loop that carries every step: decode, step, outputs, rows, acknowledge; in groups.
 
-A group is what waited in the step's queue, at most ``RUNS_MAX`` runs, at most one in ``group_every_ms``. Its outputs go out
-and are acknowledged; then its rows' changelog goes out and is acknowledged; then RocksDB gets the rows and the changelog's offset
-as one batch; then the source is acknowledged. Every future is awaited. What goes wrong on that way ends the process:
-whoever owns the partitions then begins again from the last commit, and ``src`` and the rows' offsets make repeats harmless.
+A group is what waited in the step's queue, at most ``RUNS_MAX`` runs, at most one in ``group_every_ms``, or a burst of them after
+a pause. Its outputs go out and are acknowledged; then its rows' changelog goes out and is acknowledged; then RocksDB gets the
+rows and the changelog's offset as one batch; then the source is acknowledged. Every future is awaited. What goes wrong on that
+way ends the process: whoever owns the partitions then begins again from the last commit, and ``src`` and the rows' offsets make
+repeats harmless.
 
 Nothing leaves the loop as an exception: Faust would restart the agent in place and commit past the runs it held.
 """

@@ -29,7 +29,7 @@ from models.labels import Classification, Triage
 from models.learned import TenantHeads
 from models.records import Reconsidered, Understood
 from models.relabels import Relabel, relabelled
-from models.second import SECOND_READING, Waiting, found, rest_s_after, share_of, worth
+from models.second import REST_MAX, SECOND_READING, Waiting, found, rest_s_after, share_of, worth
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
@@ -42,13 +42,13 @@ from streams.settings import Settings, client_options
 GROUP: Final = "zuruf-deep"
 BATCH_MAX: Final = 16
 """Posts read in one go on a quiet machine. On a busy one it is as many fewer as there is less time for them: a turn takes about
-0.1 s either way, rest and all, so that a worthier one does not wait long."""
+0.1 s either way, rest and pause and all, so that a worthier one does not wait long."""
 EACH_S: Final = 0.008
 WRITE_EVERY_S: Final = 0.25
 """Seconds between two writes, at least: each is a group of its own to dispatch."""
-PAUSE_S: Final = 0.012
-"""Seconds after posts have come in which dispatch decides about them. Then come some without work for it, until the next ones are
-read, see ``streams.pace``."""
+PAUSE_S: Final = (0.012, 0.02)
+"""From when to when, seconds after posts have come, nothing new is begun for them: dispatch has decided about them, and the next
+ones are not read yet, see ``streams.pace``."""
 BEAT_S: Final = 0.1
 """Seconds after which posts are not waited for any more."""
 SAID_MAX: Final = 1_000
@@ -80,7 +80,9 @@ class Counts:
             "zuruf_deep_reconsidered", "Posts that ask for somebody after all", registry=registry
         )
         self.rested_s = Counter(
-            "zuruf_deep_rested_seconds", "Seconds rested while posts waited, since cores were busy", registry=registry
+            "zuruf_deep_rested_seconds",
+            "Seconds rested while posts waited, since cores or the stream were busy",
+            registry=registry,
         )
         self.share = Gauge("zuruf_deep_share", "Share of the time in which it may compute", registry=registry)
         self.waiting = Gauge("zuruf_deep_waiting", "Posts that wait", registry=registry)
@@ -101,24 +103,36 @@ class Addresses(Struct, frozen=True):
 
 
 class Pauses:
-    """The stream's pauses, between posts that it has read together and the next: who computes or writes then holds nobody up."""
+    """
+    The stream's pauses, between posts that it has read together and the next: who computes or writes then holds nobody up.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Returns seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._came_s = float("-inf")
         self._next = asyncio.Event()
 
     def end(self) -> None:
         """Note that posts came."""
+        self._came_s = self._clock()
         self._next.set()
         self._next = asyncio.Event()
 
-    async def next(self) -> None:
-        """Wait for the next one to begin; where no posts come, for BEAT_S."""
-        came = self._next
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BEAT_S):
-                await came.wait()
-        if came.is_set():
-            await asyncio.sleep(PAUSE_S)
+    async def wait(self, most_s: float = BEAT_S) -> None:
+        """Return in a pause: in this one, else in the next; where no posts come, they are waited for so long at most."""
+        ago_s = self._clock() - self._came_s
+        if ago_s >= PAUSE_S[1]:
+            came = self._next
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(most_s, BEAT_S - ago_s))):
+                    await came.wait()
+            if not came.is_set():
+                return
+            ago_s = self._clock() - self._came_s
+        await asyncio.sleep(min(most_s, PAUSE_S[0] - ago_s))
 
 
 class SecondReader:
@@ -192,14 +206,16 @@ class SecondReader:
     async def read_next(self) -> list[Relabel | Reconsidered]:
         """Wait for something to read and until it may, read it, and return what it changes."""
         await self._more.wait()
-        began = time.monotonic()
-        await asyncio.sleep(self.rests_until - began)
-        share = self._share()
+        rest_s = max(0.0, self.rests_until - time.monotonic())
+        await asyncio.sleep(rest_s)
+        share, pause_s = self._share(), 0.0
         if share < 1:
-            await self.pauses.next()
-        rest_s = time.monotonic() - began
-        self.counts.rested_s.inc(rest_s)
-        batch, late = self.waiting.take(math.ceil(share * BATCH_MAX), self._clock())
+            began = time.monotonic()
+            await self.pauses.wait(REST_MAX * self._budget_s)
+            pause_s = time.monotonic() - began
+        self.counts.rested_s.inc(rest_s + pause_s)
+        most = math.ceil(share * BATCH_MAX)
+        batch, late = self.waiting.take(most, self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))
         if not len(self.waiting):
@@ -207,8 +223,9 @@ class SecondReader:
         if not batch:
             return []
         labels, wall_s, cpu_s = await asyncio.get_running_loop().run_in_executor(self._pool, self._label, batch)
-        self.rests_until = time.monotonic() + rest_s_after(cpu_s, share, self._budget_s)
-        self.waiting.took(rest_s + wall_s, len(batch))
+        # A pause was waited for instead of resting; it is a part of what a reading takes where no more could be read with it.
+        self.rests_until = time.monotonic() + max(0.0, rest_s_after(cpu_s, share, self._budget_s) - pause_s)
+        self.waiting.took(rest_s + wall_s + (pause_s if len(batch) == most else 0.0), len(batch))
         self.counts.read.inc(len(batch))
         return [said for work, second in zip(batch, labels, strict=True) if (said := self._says(work, second))]
 
@@ -283,7 +300,7 @@ class Later:
         """Write what is taken, until cancelled."""
         while True:
             await self._some.wait()
-            await self._pauses.next()
+            await self._pauses.wait()
             await self.write()
             await asyncio.sleep(WRITE_EVERY_S)
 

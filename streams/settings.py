@@ -116,7 +116,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     group_every_ms: Annotated[int, Meta(ge=0, le=1000)] = 20
     """
     Milliseconds between two groups of a step, at least: acknowledgements cost more than waiting does. So long a topic rests too
-    that has brought little, posts twice as long; see ``streams.pace``.
+    that has brought little, posts twice as long; see ``streams.pace``. Of dispatch, two may come in a row after a pause.
     """
     body_bytes_max: Annotated[int, Meta(ge=1024, le=16_777_216)] = 256 * 1024
     """Bytes of one post at the webhook: no platform's post is longer."""

@@ -87,11 +87,12 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
         assert second.rests_until >= before + 0.02 / 0.2
         until, each_s, rested = second.rests_until, second.waiting.each_s, rested_s(second)
         second.offer([a_record(unsure("x:2"))])
+        rest_s = until - time.monotonic() - 0.005
         await second.read_next()
         assert time.monotonic() >= until
+        assert rested_s(second) >= rested + rest_s
         # What is rested counts as a part of what a reading takes.
-        rested = rested_s(second) - rested
-        assert second.waiting.each_s >= each_s + 0.01 * (rested + 0.02 - each_s) - 1e-9
+        assert second.waiting.each_s >= each_s + 0.01 * (rest_s + 0.02 - each_s) - 1e-9
         second.look()
         assert second.counts.registry.get_sample_value("zuruf_deep_share") == 0.2
 
@@ -110,32 +111,47 @@ def test_who_has_little_time_reads_little_in_one_go() -> None:
 
 
 def test_on_a_busy_machine_it_reads_in_the_pauses_of_the_stream() -> None:
-    async def go(share: float) -> tuple[float, float]:
+    async def go(share: float) -> float:
         second = SecondReader(Settings(tenants=()), Says(), lambda: share, clock=lambda: NOW / 1000)
-        second.offer([a_record(unsure())])
-        reading, began = asyncio.create_task(second.read_next()), time.monotonic()
-        await asyncio.sleep(0.03)
-        done_s = 0.0 if reading.done() else 0.03
-        second.offer([a_record(understood(labels=labels(unsure=())))])  # Posts come.
-        await reading
-        return done_s, time.monotonic() - began
-
-    assert asyncio.run(go(1.0))[0] == 0.0
-    took = [asyncio.run(go(0.5)) for _ in range(5)]
-    assert all(took_s >= 0.03 + PAUSE_S for _, took_s in took)
-    assert min(took_s for _, took_s in took) < BEAT_S
-
-
-def test_where_no_posts_come_a_busy_machine_is_waited_for_no_longer_than_a_beat() -> None:
-    async def go() -> tuple[float, float]:
-        second = SecondReader(Settings(tenants=()), Says(), lambda: 0.5, clock=lambda: NOW / 1000)
-        second.offer([a_record(unsure())])
+        second.offer([a_record(unsure())])  # Posts come.
         began = time.monotonic()
         await second.read_next()
-        return time.monotonic() - began, rested_s(second)
+        return time.monotonic() - began
 
-    took_s, of_it_s = asyncio.run(go())
-    assert BEAT_S <= of_it_s <= took_s
+    assert min(asyncio.run(go(1.0)) for _ in range(5)) < PAUSE_S[0]
+    took = [asyncio.run(go(0.5)) for _ in range(5)]
+    assert all(took_s >= PAUSE_S[0] - 0.002 for took_s in took)
+    assert min(took) < BEAT_S
+
+
+def waited_s(ago_s: float, next_s: float = 0.0, most_s: float = BEAT_S) -> float:
+    """How long a pause is waited for if posts came so long ago, and the next so long after now."""
+
+    async def go() -> float:
+        now = [100.0]
+        pauses = Pauses(lambda: now[0])
+        pauses.end()
+        now[0] += ago_s
+        loop, began = asyncio.get_running_loop(), time.monotonic()
+        if next_s:
+            loop.call_later(next_s, lambda: (now.__setitem__(0, now[0] + next_s), pauses.end()))
+        await pauses.wait(most_s)
+        return time.monotonic() - began
+
+    return min(asyncio.run(go()) for _ in range(5))
+
+
+def test_a_pause_begins_when_dispatch_has_decided_and_ends_before_the_next_posts() -> None:
+    assert PAUSE_S[0] - 0.002 <= waited_s(0.0) < 0.03
+    assert waited_s(0.015) < 0.01  # In this one.
+    assert 0.03 + PAUSE_S[0] - 0.002 <= waited_s(0.025, next_s=0.03) < 0.07  # In the next one.
+
+
+def test_where_no_posts_come_none_are_waited_for() -> None:
+    assert waited_s(3600.0) < 0.01
+    assert 0.038 <= waited_s(BEAT_S - 0.04) < 0.08
+    assert waited_s(BEAT_S - 0.04, most_s=0.01) < 0.03
+    assert waited_s(0.0, most_s=0.005) < 0.01
 
 
 def test_an_open_label_becomes_a_later_one() -> None:
@@ -328,21 +344,20 @@ def test_what_is_said_between_two_writes_is_written_together() -> None:
     asyncio.run(go())
 
 
-def test_what_is_said_is_written_when_posts_come_or_when_none_do() -> None:
+def test_what_is_said_is_written_in_a_pause_of_the_stream() -> None:
     async def waited(*records: Any) -> float:
         write, (second, _) = Written(), a_reader()
+        second.offer(records)
         later, began = Later(write, second.pauses), time.monotonic()
         await later.add([a_relabel()])
         async with running(later):
-            await asyncio.sleep(0.01)
-            second.offer(records)
             await write.until(1)
         return write.writes[0][0] - began
 
     sure = a_record(understood(labels=labels(unsure=())))
-    assert asyncio.run(waited()) >= BEAT_S
-    assert asyncio.run(waited(a_record(Tick(NOW)))) >= BEAT_S  # No post.
-    assert min(asyncio.run(waited(sure)) for _ in range(20)) < BEAT_S
+    assert min(asyncio.run(waited()) for _ in range(5)) < PAUSE_S[0] / 2
+    assert min(asyncio.run(waited(a_record(Tick(NOW)))) for _ in range(5)) < PAUSE_S[0] / 2  # No post.
+    assert min(asyncio.run(waited(sure)) for _ in range(5)) >= PAUSE_S[0] - 0.002
 
 
 def test_who_writes_ends_when_it_is_told_to_though_posts_come_at_that_moment() -> None:
