@@ -147,7 +147,7 @@ def share_of(others: float, cores: int) -> float:
     Return the share of the time in which the reader may compute: all of it on a quiet machine, and always from eleven cores on.
 
     On two cores, 1,000 posts a second took 38 ms, 4 ms more beside a reader that computed whenever one of them was free, and 2
-    more beside one that computed a tenth of the time (mean; errors 0.5).
+    more beside one that computed a tenth of the time, at any time (mean; errors 0.5).
 
     Args:
         others: Share of the machine's cores that others use, 0..1.

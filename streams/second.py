@@ -178,10 +178,10 @@ class SecondReader:
     def offer(self, records: Sequence[Any]) -> None:
         """Pick from a fetch of ``work`` what is worth a second reading."""
         now_ms = self._clock() * 1000
-        for record in records:
-            if record.value is None or not record.value.startswith(_UNDERSTOOD):
-                continue
+        posts = [one for one in records if one.value is not None and one.value.startswith(_UNDERSTOOD)]
+        if posts:
             self.pauses.end()
+        for record in posts:
             try:
                 work = self._decode(record.value)
             except BadEvent:
