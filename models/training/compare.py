@@ -29,9 +29,21 @@ from models.training.deep.plans import FIRST
 from models.training.evaluate import macro_f1, macro_recall
 from models.training.features import size
 from models.training.fit import PLANS, SEED, label_ids
-from models.training.learners import DeepReader, Measure, Taught, Texts, Way, learnt, tfidf, ways
-from models.training.run import BITS, prepare
-from models.training.soft import SHIPPED
+from models.training.learners import (
+    Based,
+    DeepReader,
+    Features,
+    Measure,
+    Taught,
+    Texts,
+    Way,
+    hashed,
+    learnt,
+    tfidf,
+    ways,
+)
+from models.training.run import BITS, TAUGHT_MIN, prepare
+from models.training.soft import BASE, SHIPPED, read, told
 
 Ids = NDArray[np.int64]
 Progress = Callable[[str], None]
@@ -127,18 +139,25 @@ def _all(
 ) -> Iterator[Row]:
     examples, taught = _taught(data, progress)
     reader = DeepReader(deep)
-    alone, learners = ways(reader, None), ways(reader, taught)
+    based, learners = ways(reader, _based(data, examples)), ways(reader, taught)
     for task in tasks(data):
-        yield from _task_rows(task, alone if task.echoed else learners, classifier, deep)
-    yield from _crossed_rows(data, alone, learners)
+        yield from _task_rows(task, based if task.echoed else learners, classifier, deep)
+    yield from _crossed_rows(data, based, learners)
     yield from _triage_rows(examples, classifier, deep)
     yield from _language_rows(examples, data, classifier, deep, detectors)
 
 
-def _taught(data: Path, progress: Progress) -> tuple[list[Example], Taught | None]:
-    """Return the sets, and what a deep net taught the fast tier; None where it said nothing of their texts."""
+def _taught(data: Path, progress: Progress) -> tuple[list[Example], Features]:
+    """Return the sets, and n-grams with what a deep net taught them; these alone where it said nothing of the sets' texts."""
     prepared = prepare(data, progress, soft=SHIPPED)
-    return prepared.examples, Taught(prepared.idf, prepared.lift) if prepared.lift else None
+    return prepared.examples, Taught(prepared.idf, prepared.lift).features if prepared.lift else hashed
+
+
+def _based(data: Path, examples: Sequence[Example]) -> Features:
+    """Return n-grams with what the base taught them; these alone where it said nothing of the sets' texts."""
+    said = read(BASE)
+    texts = told(data, examples, said)
+    return Based(texts, said).features if len(texts) >= TAUGHT_MIN else hashed
 
 
 # -- tasks with a train and a test part
@@ -263,13 +282,13 @@ CROSSED: Final = (
 )
 
 
-def _crossed_rows(data: Path, alone: Mapping[str, Way], learners: Mapping[str, Way]) -> Iterator[Row]:
+def _crossed_rows(data: Path, based: Mapping[str, Way], learners: Mapping[str, Way]) -> Iterator[Row]:
     """Five folds by the place in the files, copies of one text in one fold; without a net that had learnt the very labels."""
     for crossing in CROSSED:
         rows = [row for part in crossing.parts for row in _rows(data, f"{crossing.folder}/{part}", crossing.column)]
         rows = [row for row in rows if row.get("lang") != CHANCE]
         echoed = crossing.folder in FIRST.shares
-        ours = {who: way for who, way in alone.items() if who != "deep_same_data"} if echoed else learners
+        ours = {who: way for who, way in based.items() if who != "deep_same_data"} if echoed else learners
         texts, labels = _texts(rows), np.array([row[crossing.column] for row in rows])
         groups = np.array([row.get(crossing.groups, "") for row in rows])
         fold = _folds(texts.plain, groups)

@@ -13,10 +13,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.classifier import COLUMNS
+from models.training.data import near_keys
 from models.training.features import Floats, counts, idf_of, size, weigh
 from models.training.fit import SEED, Plan, separate
-from models.training.lift import SCALE, Lift
+from models.training.lift import SCALE, Lift, learn
 from models.training.run import BITS
+from models.training.soft import Soft
 
 Ids = NDArray[np.int64]
 Measure = Callable[[Ids, Ids], float]
@@ -43,11 +45,14 @@ class Texts(Struct, frozen=True):
         return Texts([self.plain[at] for at in places], [self.raw[at] for at in places])
 
 
+Features = Callable[[Texts, Texts], tuple[Any, Any]]
+"""Texts to learn from and others -> features of both, those of the first alone looked at; rows by text."""
+
+
 class Way(Struct, frozen=True):
     """How texts become numbers, and a machine that reads them."""
 
-    features: Callable[[Texts, Texts], tuple[Any, Any]]
-    """Texts to learn from and others -> features of both, those of the first alone looked at; rows by text."""
+    features: Features
     fit: Callable[[Any, Ids, float, bool], Machine]
     """Features, labels, strength, whether rare values count as much as frequent ones -> a machine."""
 
@@ -118,7 +123,8 @@ def _support(features: Any, labels: Ids, strength: float, balanced: bool) -> Mac
 # -- our n-grams
 
 
-def _hashed(train: Texts, test: Texts) -> tuple[Any, Any]:
+def hashed(train: Texts, test: Texts) -> tuple[Any, Any]:
+    """Return both's n-grams alone."""
     counted = counts(train.plain, BITS)
     idf = idf_of(counted)
     return weigh(counted, idf).tocsr(), weigh(counts(test.plain, BITS), idf).tocsr()
@@ -146,6 +152,46 @@ class Taught:
             self._lift.features(weigh(counts(part.plain, BITS), self._idf).tocsr()) for part in (train, test)
         )
         return seen, unseen
+
+
+SCALE_BASE: Final = 0.06
+"""Standard deviation of each direction of the base's vectors, which have no margins beside them, beside n-grams of length 1."""
+
+
+class Based:
+    """
+    Our n-grams with what the deep tier's base makes of other posts, for sets whose labels the net has learnt.
+
+    The base has learnt none, so its vectors are no echo of them. Of the texts that are to be measured it says nothing either:
+    they, and what is nearly the same, are left out of the pool.
+
+    The lift reads the n-grams of the pool too; a label is learnt from those of the texts that have one, weighed by how rare
+    they are there. Both are sums over n-grams divided by one length, so that they fold into one table.
+    """
+
+    def __init__(self, texts: Sequence[str], said: Soft) -> None:
+        """``texts``: normalised, of each of which something was said."""
+        self._texts, self._said = texts, said
+        self._counted = counts(texts, BITS)
+        self._keys = [near_keys(text) for text in texts]
+
+    def features(self, train: Texts, test: Texts) -> tuple[Any, Any]:
+        """Return both's n-grams with what the lift makes of them beside them; it is learnt anew, which takes a minute."""
+        from scipy import sparse
+        from scipy.sparse.linalg import norm
+
+        held = {key for text in test.plain for key in near_keys(text)}
+        (others,) = np.nonzero([not held.intersection(keys) for keys in self._keys])
+        pool, counted = self._counted[others], counts(train.plain, BITS)
+        own, wide = idf_of(counted), idf_of(sparse.vstack([pool, counted], format="csr"))
+        seen, unseen = (weigh(part, wide).tocsr() for part in (counted, counts(test.plain, BITS)))
+        texts = [self._texts[at] for at in others.tolist()]
+        lift = learn(weigh(pool, wide).tocsr(), texts, self._said, seen, lambda line: None, SCALE_BASE)
+        share = own / np.maximum(wide, 1e-9)
+        # As long as n-grams alone are on average, so that a strength means the same.
+        share *= norm(weigh(counted, own)) / norm(seen @ sparse.diags(share))
+        columns = sparse.diags(np.concatenate([share, np.ones(lift.map.shape[1])]).astype(np.float32))
+        return (lift.features(seen) @ columns).tocsr(), (lift.features(unseen) @ columns).tocsr()
 
 
 # -- the deep tier
@@ -193,17 +239,17 @@ class DeepReader:
         scale = np.full(seen.shape[1], SCALE, np.float32)
         scale[-COLUMNS:] = SCALE_LOGITS
         middle, scale = seen.mean(axis=0), scale / (seen.std(axis=0) + 1e-6)
-        parts = zip(_hashed(train, test), (seen, unseen), strict=True)
+        parts = zip(hashed(train, test), (seen, unseen), strict=True)
         beside = [
             sparse.hstack([grams, sparse.csr_matrix((read - middle) * scale)], format="csr") for grams, read in parts
         ]
         return beside[0], beside[1]
 
 
-def ways(reader: DeepReader, taught: Taught | None) -> dict[str, Way]:
-    """Return all by the name of their column; without ``taught``, the fast tier's has its n-grams alone."""
+def ways(reader: DeepReader, grams: Features) -> dict[str, Way]:
+    """Return all by the name of their column; ``grams``: the fast tier's features."""
     return {
         "tfidf": Way(lambda train, test: tfidf(train.plain, test.plain), _support),
-        "same_data": Way(taught.features if taught else _hashed, _separated),
+        "same_data": Way(grams, _separated),
         "deep_same_data": Way(reader.features, _separated),
     }

@@ -52,7 +52,12 @@ class Lift(Struct, frozen=True):
 
 
 def learn(
-    features: "csr_matrix", texts: Sequence[str], soft: Soft, posts: "csr_matrix", progress: Callable[[str], None]
+    features: "csr_matrix",
+    texts: Sequence[str],
+    soft: Soft,
+    posts: "csr_matrix",
+    progress: Callable[[str], None],
+    scale_directions: float = SCALE,
 ) -> Lift:
     """
     Learn the map.
@@ -63,6 +68,7 @@ def learn(
         soft: What was said.
         posts: Features of the posts that heads are fitted on: what the map gives is scaled by them.
         progress: Is told what was learnt, in a line.
+        scale_directions: Standard deviation of each direction over ``posts``.
     """
     vectors, margins = soft.of(texts)
     wanted = np.concatenate([_evened(vectors), _evened(margins)], axis=1)
@@ -71,7 +77,7 @@ def learn(
     progress(f"deep net: {len(texts)} posts, {1 - left:.2f} of the variance of what it says of them")
     spread = np.asarray(posts @ found).std(axis=0)
     scale = np.full(found.shape[1], SCALE_MARGINS)
-    scale[: vectors.shape[1]] = SCALE
+    scale[: vectors.shape[1]] = scale_directions
     return Lift(np.asarray(found * (scale / (spread + 1e-9)), np.float32))
 
 

@@ -9,7 +9,6 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from models.classifier import HEADS, Card, Classifier, decide
-from models.text import normalise
 from models.training import card, graph
 from models.training.bias import by_dialect, by_names
 from models.training.calibrate import Calibration, calibrate, probabilities, threshold
@@ -18,7 +17,7 @@ from models.training.evaluate import MEASURING, Scores, measured, scores_of
 from models.training.features import Floats, bits_of, counts, idf_of, weigh
 from models.training.fit import Linear, fit_lifted, label_ids, out_of_fold, rows_of
 from models.training.lift import Lift, learn
-from models.training.soft import mark, pool, read
+from models.training.soft import read, told
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -120,7 +119,7 @@ def _lift(
     data: Path, soft: Path, features: "csr_matrix", examples: Sequence[Example], idf: Floats, progress: Progress
 ) -> Lift | None:
     said = read(soft)
-    texts = [text for text in map(normalise, pool(data, examples)) if mark(text) in said.place]
+    texts = told(data, examples, said)
     if len(texts) < TAUGHT_MIN:
         progress(f"deep net: {len(texts)} of its texts are in {data}; doing without")
         return None

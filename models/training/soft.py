@@ -5,6 +5,8 @@ The net is that of the deep tier's first stage, or a smaller one made for this a
 posts of ``own``, and has not seen one post of data/triage. The pool is the posts that were written for the project and posts of
 sets whose licence allows it, without any text that something is measured with. ``write`` has them read once; ``read`` gives
 what was said to the training. Nothing of the net is in the fast tier but numbers.
+
+The base that the net began from has learnt no label at all: its vectors serve where the net's word would be an echo.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,6 +52,9 @@ DIRECTIONS: Final = 48
 
 SHIPPED: Final = FOLDER / "soft.npz"
 """What the net said that the shipped table learnt from."""
+
+BASE: Final = FOLDER / "base.npz"
+"""The same of the base before it learnt a label of ours: vectors alone."""
 
 BLOCK: Final = 2_048
 """Texts that a net is given at once: enough to sort them by length, few enough to tell how far it is."""
@@ -104,6 +109,11 @@ def pool(data: Path, examples: Sequence[Example]) -> list[str]:
                 kept.append(text)
         out += kept[:most]
     return out
+
+
+def told(data: Path, examples: Sequence[Example], said: Soft) -> list[str]:
+    """Return the texts of the pool of which something was said, normalised, in the pool's order."""
+    return [text for text in map(normalise, pool(data, examples)) if mark(text) in said.place]
 
 
 def write(

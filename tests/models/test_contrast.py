@@ -17,18 +17,22 @@ from models.training.learners import (
     SCALE_LOGITS,
     SEARCHED_MAX,
     STRENGTHS,
+    Based,
     DeepReader,
+    Features,
     Ids,
     Machine,
     Taught,
     Texts,
     Way,
     chosen,
+    hashed,
     learnt,
     ways,
 )
 from models.training.lift import SCALE, Lift
 from models.training.run import BITS
+from models.training.soft import Soft, mark
 
 
 def _texts(*columns: Sequence[int]) -> sparse.csr_matrix:
@@ -199,7 +203,7 @@ def test_the_deep_tier_reads_each_text_once_and_the_others_are_evened_by_those_i
 
 def test_what_the_deep_tier_makes_of_a_text_stands_beside_its_ngrams() -> None:
     texts = Texts(["one two", "two three", "one two three"], ["a", "bbb", "cc"])
-    found = ways(DeepReader(_Net()), None)
+    found = ways(DeepReader(_Net()), hashed)
 
     (beside, _), (grams, _) = (found[name].features(texts, texts) for name in ("deep_same_data", "same_data"))
     assert beside.shape[1] == grams.shape[1] + READ
@@ -207,17 +211,44 @@ def test_what_the_deep_tier_makes_of_a_text_stands_beside_its_ngrams() -> None:
 
 
 def test_what_was_taught_of_other_posts_tells_words_that_the_labels_never_had() -> None:
-    """Of 'klasse' and 'mies' no label says anything; a net said of other posts that they are like 'super' and 'doof'."""
+    """Of 'lecker' and 'mies' no label says anything; a net said of other posts that they are like 'gut' and 'bah'."""
     idf = np.ones(size(BITS))
     direction = np.zeros((size(BITS), 1), np.float32)
-    for word, way in (("super", 1), ("klasse", 1), ("doof", -1), ("mies", -1)):
+    for word, way in (("gut", 1), ("lecker", 1), ("bah", -1), ("mies", -1)):
         direction[counts([word], BITS).indices] += way
-    train = Texts(["super", "doof"] * 20, [""] * 40)
-    test = Texts(["klasse", "mies"], ["", ""])
+    assert _opinions(Taught(idf, Lift(direction)).features) == ["positive", "negative"]
+    assert _opinions(hashed) != ["positive", "negative"]
 
-    def said(taught: Taught | None) -> list[str]:
-        way = ways(DeepReader(_Net()), taught)["same_data"]
-        return learnt(way, train, ["positive", "negative"] * 20, test, True, accuracy)
 
-    assert said(Taught(idf, Lift(direction))) == ["positive", "negative"]
-    assert said(None) != ["positive", "negative"]
+def _opinions(grams: Features) -> list[str]:
+    """Learn that 'gut' is positive and 'bah' negative, and return what 'lecker' and 'mies' are then."""
+    train = Texts(["gut", "bah"] * 20, [""] * 40)
+    way = ways(DeepReader(_Net()), grams)["same_data"]
+    return learnt(way, train, ["positive", "negative"] * 20, Texts(["lecker", "mies"], ["", ""]), True, accuracy)
+
+
+def _said(vectors: dict[str, tuple[float, float]]) -> Soft:
+    """What a base makes of texts: vectors alone."""
+    place = {mark(text): at for at, text in enumerate(vectors)}
+    return Soft(place, np.array(list(vectors.values()), np.float32), np.zeros((len(vectors), 0), np.float32))
+
+
+LIKE = {f"{word} {at}": (way, at % 3) for word, way in zip(["gut", "lecker", "bah", "mies"], [1, 1, -1, -1], strict=True) for at in range(9)}  # fmt: skip
+"""Other posts, by whose vectors 'lecker' is like 'gut' and 'mies' like 'bah'."""
+
+
+def test_a_base_that_learnt_no_label_tells_which_words_are_alike() -> None:
+    assert _opinions(Based(list(LIKE), _said(LIKE)).features) == ["positive", "negative"]
+
+
+def test_of_a_text_that_is_measured_and_of_its_copies_the_base_says_nothing() -> None:
+    train, test = Texts(["gut", "bah"] * 20, [""] * 40), Texts(["kaum zu glauben"], [""])
+    heard = {**LIKE, "kaum zu glauben": (-9.0, 9.0), "kaum zu glauben!!": (-9.0, 9.0)}
+
+    found = Based(list(heard), _said(heard)).features(train, test)
+    wanted = Based(list(LIKE), _said(LIKE)).features(train, test)
+    assert all(abs(one - other).max() == 0 for one, other in zip(found, wanted, strict=True))
+    # Of others it is heard.
+    others = Texts(["lecker"], [""])
+    found, wanted = (Based(list(said), _said(said)).features(train, others) for said in (heard, LIKE))
+    assert abs(found[1] - wanted[1]).max() > 0

