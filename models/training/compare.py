@@ -469,8 +469,9 @@ Made by `{COMMAND}` with the versions
 "Same data" learnt from the labels that TF-IDF learnt from, a head for each set: "fast" from our hashed n-grams, each scaled by
 how much it tells the values apart, under a support vector machine; "deep" from these and what the deep tier makes of a text, its
 vector and its own logits. Where the net that taught the fast tier had not learnt the set's labels (airline, GermEval), what it
-taught of other posts is folded into the n-grams of "fast", as in the heads that ship. "As shipped" is the artifact: one head
-serves all sets, by our rubric and not by theirs.
+taught of other posts is folded into the n-grams of "fast", as in the heads that ship. Where it had, what its base makes of other
+posts is, which has learnt no label: its vectors of the same pool, without the texts that a row measures and their copies.
+"As shipped" is the artifact: one head serves all sets, by our rubric and not by theirs.
 TF-IDF is scikit-learn's: words 1-2 and characters 2-5 within words, sublinear, under a support vector machine. It keeps a
 column for each n-gram, hundreds of thousands of them; ours have {size(BITS):,} buckets. How strong a machine is was chosen for
 each of the three and each set, by cross-validation among the texts that it learns from.
