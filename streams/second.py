@@ -41,8 +41,10 @@ from streams.settings import Settings, client_options
 
 GROUP: Final = "zuruf-deep"
 BATCH_MAX: Final = 16
-"""Posts read in one go on a quiet machine. On a busy one it is as many fewer as there is less time for them: a turn takes about
-0.1 s either way, rest and pause and all, so that a worthier one does not wait long."""
+"""Posts read in one go on a quiet machine."""
+PAUSE_MAX: Final = 2
+"""The same on a busy one, in a pause of the stream, of which there are some thirty a second: more would still be read when the
+next posts come."""
 EACH_S: Final = 0.008
 WRITE_EVERY_S: Final = 0.25
 """Seconds between two writes, at least: each is a group of its own to dispatch."""
@@ -214,7 +216,7 @@ class SecondReader:
             await self.pauses.wait(REST_MAX * self._budget_s)
             pause_s = time.monotonic() - began
         self.counts.rested_s.inc(rest_s + pause_s)
-        most = math.ceil(share * BATCH_MAX)
+        most = min(math.ceil(share * BATCH_MAX), BATCH_MAX if share == 1 else PAUSE_MAX)
         batch, late = self.waiting.take(most, self._clock())
         self.counts.skipped.labels("late").inc(late)
         self.counts.waiting.set(len(self.waiting))

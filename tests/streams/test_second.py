@@ -18,6 +18,7 @@ from streams.connectors.producing import BrokerAway, Record
 from streams.second import (
     BATCH_MAX,
     BEAT_S,
+    PAUSE_MAX,
     PAUSE_S,
     SAID_MAX,
     WRITE_EVERY_S,
@@ -99,7 +100,7 @@ def test_who_has_a_share_of_the_time_rests_for_what_is_left_of_it_before_it_read
     asyncio.run(go())
 
 
-def test_who_has_little_time_reads_little_in_one_go() -> None:
+def test_on_a_busy_machine_no_more_is_read_in_one_go_than_a_pause_has_time_for() -> None:
     async def go(share: float) -> int:
         says = Says()
         second = SecondReader(Settings(tenants=()), says, lambda: share, clock=lambda: NOW / 1000)
@@ -107,7 +108,7 @@ def test_who_has_little_time_reads_little_in_one_go() -> None:
         await second.read_next()
         return len(says.given[0])
 
-    assert [asyncio.run(go(share)) for share in (1.0, 0.5, 0.1, 0.001)] == [BATCH_MAX, BATCH_MAX / 2, 2, 1]
+    assert [asyncio.run(go(share)) for share in (1.0, 0.9, 0.1, 0.001)] == [BATCH_MAX, PAUSE_MAX, PAUSE_MAX, 1]
 
 
 def test_on_a_busy_machine_it_reads_in_the_pauses_of_the_stream() -> None:
