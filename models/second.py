@@ -142,7 +142,7 @@ class Waiting:
             self.each_s += (1 - 0.99**count) * (seconds / count - self.each_s)
 
 
-def share_of(others: float, cores: int) -> float:
+def share_of(others: float, cores: float) -> float:
     """
     Return the share of the time in which the reader may compute: all of it on a quiet machine, and always from eleven cores on.
 
@@ -151,9 +151,9 @@ def share_of(others: float, cores: int) -> float:
 
     Args:
         others: Share of the machine's cores that others use, 0..1.
-        cores: How many the reader may choose from.
+        cores: How many the reader may choose from; of less than one it is a share of that.
     """
-    return min(1.0, max(1, cores - 1) * max(SHARE_MIN, 1 - others / BUSY))
+    return min(1.0, max(min(1.0, cores), cores - 1) * max(SHARE_MIN, 1 - others / BUSY))
 
 
 def rest_s_after(cpu_s: float, share: float, budget_s: float) -> float:

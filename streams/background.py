@@ -5,10 +5,12 @@ import logging
 import os
 import random
 import time
-from pathlib import Path
+from math import inf
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import psutil
+from msgspec import Struct
 
 NICENESS_MAX: Final = 19
 SESSION_MS: Final = 30_000
@@ -18,6 +20,7 @@ LOOK_S: Final = 0.5
 """The kernel counts in hundredths of a second: over less than this a share is not worth its name."""
 
 _PROCESS: Final = Path("/proc/self")
+_GROUPS: Final = Path("/sys/fs/cgroup")
 _TRIES: Final = 10
 _AGAIN_S: Final = 0.1
 
@@ -59,28 +62,87 @@ def _stand_back(group: Path) -> None:
     _log.info("the session does not stand back: the kernel was asked by others each time")
 
 
+class Limit(Struct, frozen=True):
+    """What a group of control (cgroup, version 2) may use of the CPU, all its processes together."""
+
+    folder: Path
+    cores: float
+    """CPU seconds a second."""
+
+    def used_s(self) -> float:
+        """Return the CPU seconds that its processes have used; 0 where the system does not say."""
+        try:
+            lines = (self.folder / "cpu.stat").read_text(encoding="ascii").splitlines()
+            return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("usage_usec "))
+        except (OSError, ValueError, StopIteration) as refused:  # No process must fail for it.
+            _log.debug("what %s uses cannot be read: %r", self.folder, refused)
+            return 0.0
+
+
+def limit_here(groups: Path = _GROUPS, process: Path = _PROCESS) -> Limit | None:
+    """
+    Return the tightest limit that this process's group has, or one that it is in; None if there is none.
+
+    Args:
+        groups: Where the kernel shows the groups; from a container, its own is the first.
+        process: Where it shows this process.
+    """
+    try:
+        lines = (process / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None  # Another system.
+    own = next((PurePosixPath(line[4:]) for line in lines if line.startswith("0::/")), PurePosixPath())
+    if ".." in own.parts:  # Above what the container sees.
+        own = PurePosixPath()
+    found = [Limit(folder, _cores_of(folder)) for folder in (groups / name for name in (own, *own.parents))]
+    return min((limit for limit in found if 0 < limit.cores < inf), key=lambda limit: limit.cores, default=None)
+
+
+def _cores_of(group: Path) -> float:
+    try:
+        quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return inf  # "max": no limit; or a group that the container does not see.
+
+
 class Others:
     """
-    How busy the machine is but for this process: the whole machine, also as seen from a container.
+    How busy others are: the whole machine, also as seen from a container, and within a limit that this process shares.
 
     To be asked by one thread, the one that makes it. Where the system does not say, the others count as quiet.
+
+    Args:
+        limit: Beyond it the kernel stops all processes of the group, whatever their order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: Limit | None = None) -> None:
         self.cores: int = psutil.cpu_count() or 1
         """Of the machine."""
+        self._limit = limit
         self._share = 0.0
-        self._at, self._own_s = time.monotonic(), time.process_time()
+        self._at, self._own_s, self._used_s = time.monotonic(), time.process_time(), self._used()
         _busy()  # What it says next is of the time from here.
 
     def share(self) -> float:
-        """Return the share of all cores that other processes used of late, 0..1; looks every ``LOOK_S`` seconds at most."""
+        """
+        Return the share that other processes used of late, 0..1; looks every ``LOOK_S`` seconds at most.
+
+        That is of all cores, or of what the limit allows, whichever is more.
+        """
         now, own_s = time.monotonic(), time.process_time()
         if now - self._at >= LOOK_S:
-            own = (own_s - self._own_s) / (self.cores * (now - self._at))
-            self._share = min(1.0, max(0.0, _busy() - own))
-            self._at, self._own_s = now, own_s
+            used_s = self._used()
+            passed_s, own = now - self._at, own_s - self._own_s
+            share = _busy() - own / (self.cores * passed_s)
+            if self._limit is not None:
+                share = max(share, (used_s - self._used_s - own) / (self._limit.cores * passed_s))
+            self._share = min(1.0, max(0.0, share))
+            self._at, self._own_s, self._used_s = now, own_s, used_s
         return self._share
+
+    def _used(self) -> float:
+        return 0.0 if self._limit is None else self._limit.used_s()
 
 
 def _busy() -> float:
@@ -91,6 +153,7 @@ def _busy() -> float:
         return 0.0
 
 
-def cores_allowed() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+def cores_allowed(limit: Limit | None = None) -> float:
+    """Return how many cores this process may run on, or as many as a limit amounts to, if these are fewer."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    return float(cores) if limit is None else min(cores, limit.cores)

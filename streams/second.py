@@ -33,7 +33,7 @@ from models.second import REST_MAX, SECOND_READING, Waiting, found, rest_s_after
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
-from streams.background import SESSION_MS, Others, cores_allowed, stand_back
+from streams.background import SESSION_MS, Others, cores_allowed, limit_here, stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record, Write
 from streams.heads import Follower
@@ -46,8 +46,8 @@ PAUSE_MAX: Final = 2
 """The same on a busy one, in a pause of the stream, of which there are some thirty a second: more would still be read when the
 next posts come."""
 EACH_S: Final = 0.008
-WRITE_EVERY_S: Final = 0.25
-"""Seconds between two writes, at least: each is a group of its own to dispatch."""
+WRITE_EVERY_S: Final = 1.0
+"""Seconds between two writes, at least: each is a group of its own to dispatch, which holds up the posts that come then."""
 PAUSE_S: Final = (0.012, 0.02)
 """From when to when, seconds after posts have come, nothing new is begun for them: dispatch has decided about them, and the next
 ones are not read yet, see ``streams.pace``."""
@@ -338,7 +338,8 @@ async def run(
         stop: Ends it.
     """
     stand_back()
-    others, cores = Others(), cores_allowed()
+    limit = limit_here()
+    others, cores = Others(limit), cores_allowed(limit)
     second = SecondReader(settings, reader, lambda: share_of(others.share(), cores))
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(

@@ -139,17 +139,20 @@ def test_a_slower_reader_gets_less_room() -> None:
         (1.0, 16, 1.0),  # One core of sixteen: it meets few.
         (0.0, 1, 1.0),
         (1.0, 1, SHARE_MIN),
+        (0.0, 0.5, 0.5),  # A container may have less than a core.
+        (1.0, 0.5, SHARE_MIN / 2),
+        (0.0, 1.5, 1.0),
     ],
 )
-def test_the_more_others_use_the_less_it_computes_but_on_many_cores(others: float, cores: int, share: float) -> None:
+def test_the_more_others_use_the_less_it_computes_but_on_many_cores(others: float, cores: float, share: float) -> None:
     assert share_of(others, cores) == pytest.approx(share)
 
 
-@given(st.floats(0, 1), st.integers(1, 256), st.floats(0, 10))
-def test_it_computes_for_its_share_of_the_time_and_never_for_none(others: float, cores: int, cpu_s: float) -> None:
+@given(st.floats(0, 1), st.floats(0.01, 256), st.floats(0, 10))
+def test_it_computes_for_its_share_of_the_time_and_never_for_none(others: float, cores: float, cpu_s: float) -> None:
     share = share_of(others, cores)
 
-    assert SHARE_MIN <= share <= 1
+    assert min(1, cores) * SHARE_MIN <= share <= 1
     assert (cpu_s + rest_s_after(cpu_s, share, budget_s=1e6)) * share == pytest.approx(cpu_s)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.background import LOOK_S, NICENESS_MAX, Others, cores_allowed
+from streams.background import LOOK_S, NICENESS_MAX, Limit, Others, cores_allowed, limit_here
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
 
@@ -112,4 +112,71 @@ def test_a_process_that_is_held_to_one_core_has_one() -> None:
     hold = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nprint(before, cores_allowed())"
     answer = subprocess.run([sys.executable, "-c", ask + hold], capture_output=True, text=True, check=True, timeout=60)
 
-    assert answer.stdout.split() == [str(cores_allowed()), "1"]
+    assert [float(cores) for cores in answer.stdout.split()] == [cores_allowed(), 1]
+
+
+# -- limits of groups: files as the kernel documents them (admin-guide/cgroup-v2), for who may set limits differs by machine
+
+
+def groups(folder: Path, own: str, limits: dict[str, str]) -> tuple[Path, Path]:
+    """Write what the kernel shows of a process in the group ``own``, with ``cpu.max`` by group; return both places."""
+    shown, process = folder / "cgroup", folder / "process"
+    process.mkdir()
+    (process / "cgroup").write_text(f"1:cpu:/elsewhere\n0::{own}\n", encoding="utf-8")
+    for name, limit in limits.items():
+        group = shown / name
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "cpu.max").write_text(limit + "\n", encoding="ascii")
+        (group / "cpu.stat").write_text("usage_usec 3500000\nuser_usec 3000000\nsystem_usec 500000\n", encoding="ascii")
+    return shown, process
+
+
+def test_the_tightest_limit_of_all_groups_around_a_process_holds(tmp_path: Path) -> None:
+    shown, process = groups(
+        tmp_path,
+        "/pod/zuruf/deep",
+        {"pod": "400000 100000", "pod/zuruf": "150000 100000", "pod/zuruf/deep": "max 100000"},
+    )
+
+    limit = limit_here(shown, process)
+
+    assert limit == Limit(shown / "pod" / "zuruf", 1.5)
+    assert limit.used_s() == 3.5
+    assert cores_allowed(limit) == min(1.5, cores_allowed())
+
+
+def test_a_container_sees_its_own_group_as_the_first(tmp_path: Path) -> None:
+    shown, process = groups(tmp_path, "/", {"": "50000 100000"})
+    assert limit_here(shown, process) == Limit(shown, 0.5)
+
+    (process / "cgroup").write_text("0::/../../elsewhere\n", encoding="utf-8")
+    assert limit_here(shown, process) == Limit(shown, 0.5)
+
+
+@pytest.mark.parametrize("limit", ["max 100000", "", "twelve 100000", "1 2 3", "100000 0", "0 100000"])
+def test_what_is_no_limit_limits_nothing(limit: str, tmp_path: Path) -> None:
+    assert limit_here(*groups(tmp_path, "/", {"": limit})) is None
+    assert limit_here(tmp_path / "none", tmp_path / "nowhere") is None
+
+
+def test_who_uses_up_a_limit_is_seen_on_an_idle_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now, own_s = 100.0, 7.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "process_time", lambda: own_s)
+    monkeypatch.setattr(psutil, "cpu_percent", lambda: 10.0)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 64)
+    limit = Limit(tmp_path, 2.0)
+    usage = tmp_path / "cpu.stat"
+    usage.write_text("usage_usec 1000000\n", encoding="ascii")
+    others = Others(limit)
+
+    now, own_s = now + 1, own_s + 0.2
+    usage.write_text("usage_usec 2600000\n", encoding="ascii")
+    assert others.share() == pytest.approx((1.6 - 0.2) / 2)  # Of this second's 1.6 it had 0.2 itself.
+
+    now += 1
+    assert others.share() == pytest.approx(0.1)  # The group rests, the machine does not.
+
+    now += 1
+    usage.unlink()
+    assert others.share() == pytest.approx(0.1)
