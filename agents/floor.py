@@ -37,7 +37,7 @@ from models.reps import (
     kind_of,
     step_at,
 )
-from models.routing import Able, Room, Seat, has_room, ranked
+from models.routing import ANY, Able, Room, Seat, has_room, ranked
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
@@ -114,6 +114,8 @@ class House:
             tenant.id: {team.id: team for team in tenant.teams} for tenant in tenants
         }
         self.listed = {tenant.id: _listed(tenant) for tenant in tenants}
+        self.spoken = {tenant.id: _spoken(tenant) for tenant in tenants}
+        """Languages that reps of a tenant list; None where one speaks all."""
         """Kinds of skill that reps of a tenant list; of others it makes no difference what a case asks."""
         self.asks = {tenant.id: _asks(tenant) for tenant in tenants}
         """Kinds of skill beside language and brand that cases of a tenant are told apart by."""
@@ -123,9 +125,20 @@ class House:
         known = self.tenants.get(tenant)
         return known.order if known is not None else DEFAULT
 
+    def language_of(self, case: Case) -> str:
+        """
+        Return the language that a case asks of reps: ANY where it is but a guess, and one that no rep of the tenant speaks.
+
+        Such a case would wait for somebody who never comes.
+        """
+        language, spoken = case.labels.language, self.spoken.get(case.tenant)
+        if spoken is None or language in spoken or "language" not in case.labels.unsure:
+            return language
+        return ANY
+
     def waiting(self, case: Case) -> Waiting:
         """Return a case as its queue sees it."""
-        key = class_of(case, self.asks.get(case.tenant, frozenset()))
+        key = class_of(case, self.language_of(case), self.asks.get(case.tenant, frozenset()))
         rules = self.brands.get((case.tenant, case.brand_id))
         weight = weight_of(case, rules.brand if rules else None)
         return Waiting(case.case_id, key, case.triage, case.received_at, case.due_at, weight, case)
@@ -211,6 +224,11 @@ def _asks(tenant: Tenant) -> frozenset[str]:
     """Return what beside language and brand decides who may get a case: subjects if a step asks, platforms if a rep lists."""
     stepwise = {kind for step in tenant.widening for kind in step.levels}
     return _listed(tenant) & stepwise & {"subject", "platform"}
+
+
+def _spoken(tenant: Tenant) -> frozenset[str] | None:
+    listed = [{name.partition(":")[2] for name in rep.skills if name.startswith("lang:")} for rep in tenant.reps]
+    return frozenset().union(*listed) if listed and all(listed) else None
 
 
 def _listed(tenant: Tenant) -> frozenset[str]:
@@ -601,7 +619,7 @@ class Floor:
         listed = self.house.listed.get(tenant, NOTHING)
         subject = labels.subject if "subject" in listed else ""
         platform = case.platform if "platform" in listed else ""
-        kind = (tenant, labels.language, subject, case.brand_id, platform, case.target, step)
+        kind = (tenant, self.house.language_of(case), subject, case.brand_id, platform, case.target, step)
         return self._ranked.get(kind) or self._rank(kind)
 
     def _rank(self, kind: tuple[str, str, str, str, str, str, int]) -> Able:
@@ -623,11 +641,10 @@ class Floor:
         """Whether a case may go to a rep by now, were there room."""
         widening = self.house.widening(case.tenant)
         levels = widening[step_at(widening, self._part.rows.progress.now - case.received_at)].levels
-        labels = case.labels
         able = ranked(
             (self.seat_of(row),),
-            labels.language,
-            labels.subject,
+            self.house.language_of(case),
+            case.labels.subject,
             case.brand_id,
             case.platform,
             levels=levels,
@@ -685,14 +702,15 @@ class Floor:
         return {triage: count for triage in TRIAGES if (count := counts.get("queued:" + triage, 0))}
 
 
-def class_of(case: Case, asks: frozenset[str] = frozenset()) -> ClassKey:
+def class_of(case: Case, language: str, asks: frozenset[str] = frozenset()) -> ClassKey:
     """
     Return the class that a case waits in.
 
     Args:
+        language: That it asks of reps.
         asks: Kinds of skill beside language and brand that cases are told apart by.
     """
-    wants = case.labels.language
+    wants = language
     if asks:
         wants += f";{case.labels.subject}" if "subject" in asks else ""
         wants += f";{case.platform}" if "platform" in asks else ""

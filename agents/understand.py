@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
@@ -183,6 +184,7 @@ class Understand:
             labelled = self._learned.classify_for(texts, [one.post.data.tenant for one in sighted])
         else:
             labelled = self._classifier.classify(texts)
+        labelled = [in_its_languages(labels, one.brand) for labels, one in zip(labelled, sighted, strict=True)]
         triages = [triage_of_text(labels, text) for labels, text in zip(labelled, texts, strict=True)]
         sketches = _sketches(sighted, texts, labelled, triages)
         return [
@@ -209,6 +211,13 @@ def _sketches(
     for at, sketch in zip(asked, sketches_of([texts[at] for at in asked]), strict=True):
         found[at] = sketch
     return found
+
+
+def in_its_languages(labels: Classification, brand: Brand) -> Classification:
+    """Return labels whose language, where it is but a guess, is one that the brand answers in: else the first of these."""
+    if "language" not in labels.unsure or not brand.languages or labels.language in brand.languages:
+        return labels
+    return replace(labels, language=brand.languages[0])
 
 
 def _author(watch: _Watch, data: PostData) -> Author:

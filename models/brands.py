@@ -220,7 +220,8 @@ class Brand(Struct, frozen=True):
     ``*`` at an end stands for any letters.
     """
     languages: tuple[str, ...] = ()
-    """ISO 639-1 codes that the brand answers in; empty: any."""
+    """ISO 639-1 codes that the brand answers in, the likeliest first; empty: any. Where a post's language is but a guess, it is
+    one of them."""
     influence: bool = True
     """Whether an author's reach may speed a case up."""
     influence_cap: float = 2.0

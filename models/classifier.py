@@ -50,6 +50,11 @@ def columns_of(head: str) -> slice:
 
 
 COLUMNS: Final = sum(map(width, HEADS))
+LETTERS_MIN: Final = 4
+"""From which a text may tell its language."""
+_SHORT_MAX: Final = 40  # Longer ones are not searched: nearly all have letters, and each costs.
+_AFTER_LATIN: Final = "\u0370"  # Greek and all that comes after it.
+_LANGUAGE: Final = columns_of("language")
 _STARTS: Final = np.cumsum([0, *map(width, CHOICES)])
 _SWITCH_START: Final = int(_STARTS[-1])
 
@@ -103,11 +108,12 @@ class Classifier:
         """Label raw texts, in their order; what one is labelled does not depend on its neighbours."""
         if not texts:
             return []
-        return _structs(self.logits(normalised(texts)), self._thresholds)
+        plain = normalised(texts)
+        return self.labelled(self.logits(plain), plain)
 
-    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
-        """Return the labels that calibrated logits give, shape (n, COLUMNS)."""
-        return _structs(logits, self._thresholds)
+    def labelled(self, logits: NDArray[np.float32], texts: Sequence[str]) -> list[Classification]:
+        """Return the labels that calibrated logits of normalised texts give, shape (n, COLUMNS)."""
+        return _structs(by_letters(logits, texts), self._thresholds)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the calibrated logits of normalised texts. Shape (n, COLUMNS), columns in the order of HEADS."""
@@ -123,6 +129,33 @@ class Classifier:
     def _run(self, texts: Sequence[str]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = self._session.run(None, {"cp": code_points(texts)})[0]
         return logits
+
+
+def by_letters(logits: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+    """
+    Return logits that tell the less of a text's language, the fewer letters it has below LETTERS_MIN; of none, nothing.
+
+    "?", "ok" and "hi" are written in many languages, whichever the classifier has met them in. Letters of other scripts than
+    Latin count twice: few languages share one.
+
+    Args:
+        logits: Shape (n, COLUMNS).
+        texts: Normalised.
+    """
+    few = [(at, letters) for at, text in enumerate(texts) if (letters := _letters(text)) < LETTERS_MIN]
+    if not few:
+        return logits
+    out = logits.copy()
+    for at, letters in few:
+        out[at, _LANGUAGE] *= letters / LETTERS_MIN
+    return out
+
+
+def _letters(text: str) -> int:
+    if len(text) > _SHORT_MAX:
+        return LETTERS_MIN
+    words = text.replace("@user", "").replace("<url>", "")
+    return sum(1 + (one >= _AFTER_LATIN) for one in words if one.isalpha())
 
 
 def read_card(folder: Path) -> Card:

@@ -28,7 +28,7 @@ import sentencepiece
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.classifier import ARTIFACTS, COLUMNS, HEADS, Classifier, decide
+from models.classifier import ARTIFACTS, COLUMNS, HEADS, Classifier, by_letters, decide
 from models.errors import Misconfigured
 from models.labels import Classification, Confidence
 from models.text import normalised
@@ -157,12 +157,13 @@ class DeepClassifier:
 
     def read(self, texts: Sequence[str]) -> tuple[list[Classification], Floats]:
         """Label raw texts and return their vectors, at the cost of one of the two."""
-        logits, vectors = self.logits(texts)
-        return self.labelled(logits), vectors
+        plain = normalised(texts)
+        logits, vectors = self._run(texts, self._fast.logits(plain))
+        return self.labelled(logits, plain), vectors
 
-    def labelled(self, logits: Floats) -> list[Classification]:
-        """Return the labels that calibrated logits give, shape (n, COLUMNS)."""
-        values, confidence = decide(logits)
+    def labelled(self, logits: Floats, texts: Sequence[str]) -> list[Classification]:
+        """Return the labels that calibrated logits of normalised texts give, shape (n, COLUMNS)."""
+        values, confidence = decide(by_letters(logits, texts))
         return [_label(*row, self._thresholds) for row in zip(values, confidence, strict=True)]
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:

@@ -30,8 +30,8 @@ class Shipped(Protocol):
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the logits of normalised texts."""
 
-    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
-        """Return the labels that logits give."""
+    def labelled(self, logits: NDArray[np.float32], texts: Sequence[str]) -> list[Classification]:
+        """Return the labels that logits of normalised texts give."""
 
 
 class Deep(Protocol):
@@ -40,8 +40,8 @@ class Deep(Protocol):
     def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the calibrated logits of raw texts, and their vectors."""
 
-    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
-        """Return the labels that logits give."""
+    def labelled(self, logits: NDArray[np.float32], texts: Sequence[str]) -> list[Classification]:
+        """Return the labels that logits of normalised texts give."""
 
 
 class _Worn(Struct, frozen=True):
@@ -192,7 +192,7 @@ class TenantClassifier:
         cleaned = normalised(texts)
         logits = self._shipped.logits(cleaned)
         self._heads.put_on(logits, cleaned, tenants)
-        found: list[Classification] = self._shipped.labelled(logits)
+        found: list[Classification] = self._shipped.labelled(logits, cleaned)
         return found
 
 
@@ -212,6 +212,7 @@ class TenantReader:
     def label_for(self, texts: Sequence[str], tenants: Sequence[str]) -> list[Classification]:
         """Label each raw text as its tenant's heads do."""
         logits, _ = self._deep.logits(texts)
+        cleaned = normalised(texts)
         if any(map(self._heads.wears, set(tenants))):
-            self._heads.put_on(logits, normalised(texts), tenants)
-        return self._deep.labelled(logits)
+            self._heads.put_on(logits, cleaned, tenants)
+        return self._deep.labelled(logits, cleaned)

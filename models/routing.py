@@ -12,6 +12,8 @@ from models.reps import AS_EVER, RepProfile, SkillKind, level_of, skill
 
 NOWHERE: Final = ""
 """The target of a case that anybody may get."""
+ANY: Final = ""
+"""The language of a case that anybody may get."""
 FEW: Final = 16  # So many free reps are looked at one by one; with more, arrays cost less.
 _FIT: Final = float(1 << 44)  # A level of fit is worth more than any time: Unix ms stay below 2^43.
 _ROWS_MIN: Final = 64
@@ -78,9 +80,12 @@ def ranked(
     Return the seats that suit a kind of case, the best first; it holds until somebody comes or goes.
 
     Args:
+        language: Of the case; ANY asks for none.
         levels: Least level by kind of skill: those of the widening step that the case has reached.
         target: Whom it was handed to, as in ``team:night``; who was named gets it whatever the skills.
     """
+    if language == ANY:
+        levels = {kind: level for kind, level in levels.items() if kind != "lang"}
     wanted: dict[SkillKind, str] = {"lang": language, "subject": subject, "brand": brand_id, "platform": platform}
     able = [
         (fit(seat.profile, wanted), seat)

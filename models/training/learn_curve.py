@@ -158,9 +158,9 @@ class SecondTime:
         """Return what the deep tier says of the test part."""
         return self._logits.copy(), self._vectors
 
-    def labelled(self, logits: NDArray[np.float32]) -> list[Classification]:
-        """Return the labels that logits give."""
-        return self._deep.labelled(logits)
+    def labelled(self, logits: NDArray[np.float32], texts: Sequence[str]) -> list[Classification]:
+        """Return the labels that logits of normalised texts give."""
+        return self._deep.labelled(logits, texts)
 
     def read(self, champion: Head | None) -> Twice:
         """Return how often both tiers are right, with a tenant's head on."""

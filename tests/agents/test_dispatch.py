@@ -215,6 +215,26 @@ def test_a_rep_without_the_language_is_passed_over(tmp_path: Path) -> None:
     assert the_case(floor).offer.rep_id == "ben"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("language", "unsure", "gets"),
+    [
+        ("hi", ("language",), "anna"),  # A guess that nobody speaks asks for nobody.
+        ("hi", (), ""),
+        ("de", ("language",), "ben"),  # A guess is better than none.
+    ],
+)
+def test_a_guess_at_a_language_that_nobody_speaks_keeps_no_case_waiting(
+    tmp_path: Path, language: str, unsure: tuple[str, ...], gets: str
+) -> None:
+    floor = a_floor(tmp_path, reps=(a_rep("anna", skills={"lang:en": 5}), a_rep("ben", skills={"lang:de": 1})))
+    available(floor, "anna")
+    available(floor, "ben")
+    floor.feed(understood(labels=labels(language=language, unsure=unsure)))
+
+    offer = the_case(floor).offer
+    assert (offer.rep_id if offer is not None else "") == gets
+
+
 def test_an_offer_that_is_not_taken_lapses_at_a_tick_and_goes_to_somebody_else(floor: Bench) -> None:
     available(floor, "anna")
     floor.feed(understood())

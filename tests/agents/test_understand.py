@@ -197,3 +197,23 @@ def test_each_field_of_a_post_stands_in_its_place() -> None:
     )
     assert (work.tenant, work.brand_id, work.addressed, work.also) == ("alster", "fennkom", "mention", ())
     assert (work.labels, work.triage, work.why, work.action) == (labels(), labels().triage, (), "created")
+
+
+@pytest.mark.parametrize(
+    ("found", "unsure", "languages", "read"),
+    [
+        ("hi", ("language",), ("de", "en"), "de"),
+        ("en", ("language",), ("de", "en"), "en"),
+        ("hi", (), ("de", "en"), "hi"),
+        ("hi", ("language",), (), "hi"),
+    ],
+)
+def test_a_guess_at_the_language_is_one_that_the_brand_answers_in(
+    found: str, unsure: tuple[str, ...], languages: tuple[str, ...], read: str
+) -> None:
+    tenant = a_tenant(brands=(replace(a_brand(), languages=languages),))
+    step = Understand((tenant,), Labeller(language=found, unsure=unsure))
+    outs = step.fold([Record(7, NOW, a_post(), a_raw(7, "posts", partition=2))], Part(2, None, ""))
+
+    (work,) = told(outs, "work", Understood)
+    assert work.labels.language == read

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models.classifier import COLUMNS, HEADS, RUN_MAX, Classifier, decide
+from models.classifier import COLUMNS, HEADS, RUN_MAX, Classifier, by_letters, columns_of, decide
 from models.errors import Misconfigured
 from models.text import LENGTH_MIN, code_points, normalise, normalised
 from models.training.features import NORM_FLOOR, ORDERS, Floats, table_rows
@@ -228,6 +228,35 @@ def test_what_is_plain_to_a_reader_is_plain_to_the_real_artifact(
     found = real.classify([text])[0]
 
     assert {head: getattr(found, head) for head in labels} == labels
+
+
+@pytest.mark.parametrize(
+    "text", ["hi", "Hi!", "ja", "ok", "?", "...", "", "@fennkom ???", "@fennkom hi", "https://t.co/a 👍", "😡😡😡"]
+)
+def test_what_has_next_to_no_letters_tells_no_language(real: Classifier, text: str) -> None:
+    found = real.classify([text])[0]
+
+    assert "language" in found.unsure
+    if not any(map(str.isalpha, text.replace("fennkom", "").partition("http")[0])):
+        assert found.confidence.language == pytest.approx(1 / len(HEADS["language"]), abs=1e-3)
+
+
+@pytest.mark.parametrize(("text", "language"), [("нет", "ru"), ("नहीं", "hi"), ("danke", "de"), ("thanks", "en")])
+def test_a_word_that_tells_its_language_still_does(real: Classifier, text: str, language: str) -> None:
+    found = real.classify([text, "und noch ein Text daneben"])[0]
+
+    assert found.language == language and "language" not in found.unsure
+
+
+def test_letters_matter_to_the_language_alone(real: Classifier) -> None:
+    plain = ["ok", "ich warte seit Tagen"]
+    logits = real.logits(plain)
+    read = by_letters(logits, plain)
+
+    np.testing.assert_array_equal(read[1], logits[1])
+    language = columns_of("language")
+    np.testing.assert_allclose(read[0, language], logits[0, language] / 2)
+    np.testing.assert_array_equal(read[0, language.stop :], logits[0, language.stop :])
 
 
 @pytest.mark.parametrize("text", ["Kommt hier noch wer?", "Der Bus war heute blau.", "naja"])

@@ -111,8 +111,8 @@ def test_texts_that_hurt_get_labels_from_a_tenants_head_too(classifier: Classifi
 
 
 def test_the_artifact_that_ships_is_labelled_alike_by_its_logits(tmp_path: Path, classifier: Classifier) -> None:
-    logits = classifier.logits([normalise(text) for text in TEXTS])
-    assert classifier.labelled(logits) == classifier.classify(TEXTS)
+    plain = [normalise(text) for text in TEXTS]
+    assert classifier.labelled(classifier.logits(plain), plain) == classifier.classify(TEXTS)
 
 
 class _Deep:
@@ -170,4 +170,5 @@ def test_a_tenants_n_grams_are_found_in_a_raw_text(classifier: Classifier) -> No
         model, logits[:, columns_of("sentiment")].astype(float), grams_of([normalise(text) for text in loud])
     )
 
-    assert TenantReader(deep, heads).label_for(loud, ["alster"] * 4) == classifier.labelled(logits)
+    plain = [normalise(text) for text in loud]
+    assert TenantReader(deep, heads).label_for(loud, ["alster"] * 4) == classifier.labelled(logits, plain)
