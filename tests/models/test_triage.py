@@ -1,7 +1,10 @@
+import json
+from pathlib import Path
 from time import perf_counter_ns
 
 import pytest
 
+import dashboards
 from models.labels import TRIAGES, Category, Classification, Confidence, Sentiment, Triage
 from models.triage import (
     REPLY_NOW_MS,
@@ -61,6 +64,40 @@ def test_every_word_of_the_lists_is_found_in_a_sentence(reason: str, word: str) 
 )
 def test_danger_abuse_and_being_stranded_are_at_once(text: str, why: str) -> None:
     assert triage_of_text(labels(), text) == ("at_once", (why,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ich bringe euch alle um",
+        "Morgen zünde ich euren Laden an",
+        "Ich weiß, wo ihr wohnt",
+        "I will come to your store tomorrow and someone is going to get hurt.",
+        "There's a bomb in your headquarters",
+    ],
+)
+def test_who_threatens_lives_is_looked_at_whatever_the_classifier_takes_it_for(text: str) -> None:
+    (why,) = triage_of_text(labels("less", "other", answer=False), text)[1]
+
+    assert why.startswith("violence: ")
+    assert triage_of_text(labels("less", "other", answer=False), text)[0] == "at_once"
+    assert triage_of_text(labels("spam", "other", answer=False), text) == ("urgent", (why,))
+
+
+@pytest.mark.parametrize(
+    "text", ["Would it kill you to answer?", "I will not kill you", "Das bringt euch doch nicht um"]
+)
+def test_a_figure_of_speech_threatens_nobody(text: str) -> None:
+    assert triage_of_text(labels("less"), text) == ("less", ())
+
+
+def test_who_wants_to_die_is_looked_at_at_once() -> None:
+    for text in ("I want to die, you ruined me", "Wenn ihr den Strom abstellt, bringe ich mich um"):
+        assert triage_of_text(labels("less"), text)[0] == "at_once"
+
+
+def test_news_of_fires_stay_news() -> None:
+    assert triage_of_text(labels("spam", "other", answer=False), "Lagerhalle steht in Flammen") == ("spam", ())
 
 
 @pytest.mark.parametrize(
@@ -257,3 +294,10 @@ def test_the_rules_cost_microseconds() -> None:
         return (perf_counter_ns() - start) / 200
 
     assert min(run() for _ in range(5)) < 200_000  # Ten times what it takes, so that a busy machine does not fail it.
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_desks_have_a_word_for_every_reason(language: str) -> None:
+    words = json.loads((Path(dashboards.__file__).parent / "common" / f"{language}.json").read_text(encoding="utf-8"))
+
+    assert {f"why.{reason}" for reason in WORDS if reason != "calm"} <= words.keys()
