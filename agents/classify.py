@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from models.errors import Misconfigured
 from models.labels import Classification
+from models.triage import triage_of_text
 
 NAMES: Final[dict[str, str]] = {
     "language": "language",
@@ -113,7 +114,7 @@ def lines_of(descriptor: int, name: str) -> Iterator[list[Line]]:
         chunk = os.read(descriptor, READ_BYTES)
         *whole, rest = (rest + chunk).split(b"\n")
         found: list[Line] = []
-        if not chunk and rest:
+        if not chunk and (rest or skipping):  # The last line has no end of its own.
             whole, rest = [*whole, rest], b""
         for raw in whole:
             number += 1
@@ -175,12 +176,15 @@ def fast_reasons(classifier: Any) -> Reasons:
 
 
 def table(text: str, labels: Classification, reasons: Reasons | None) -> str:
-    """Return one text's labels as an aligned table."""
+    """Return one text's labels as an aligned table, with what the stream's word lists raise its triage to."""
     rows = [(name, value_of(labels, name), probability_of(labels, name)) for name in NAMES]
     wide = max(len(value) for _, value, _ in rows)
     lines = [_short(text)]
+    raised, _ = triage_of_text(labels, text)
     for name, value, chance in rows:
         note = "unsure" if NAMES[name] in labels.unsure else ""
+        if name == "triage" and raised != labels.triage:
+            note = f"raised to {raised}"
         why = " · ".join(reasons(text, name)) if reasons is not None else ""
         lines.append(f"  {name:<10}{value:<{wide + 2}}{chance:>5.0%}  {note:<7} {why}".rstrip())
     return "\n".join(lines)

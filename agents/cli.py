@@ -24,6 +24,7 @@ STARTED_AT: Final = time.time()
 """When this process began, as far as anybody can tell from inside."""
 MISCONFIGURED: Final = 2
 INTERRUPTED: Final = 130
+UNREAD: Final = 141  # As a shell has it for SIGPIPE.
 LEVELS: Final = ("debug", "info", "warning", "error")
 # Our transport and rows are services of mode, which tell each start and stop of theirs under our modules' names.
 QUIET: Final = ("aiokafka", "faust", "mode", "asyncio", "streams.runs", "streams.rows")
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Misconfigured as error:
         print(f"zuruf: {error}", file=sys.stderr)
         return MISCONFIGURED
+    except BrokenPipeError:  # Who read our output has seen enough, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except (ZurufError, OSError) as error:
         print(f"zuruf {args.name}: {error}", file=sys.stderr)
         return 1
@@ -186,7 +190,9 @@ def _add_staff(commands: Any, *, with_options: bool) -> None:
 def _add_classifier(commands: Any) -> None:
     made = _add(commands, "classify", _classify, "print the labels of texts, with their confidence and reasons")
     made.add_argument("texts", nargs="*", metavar="TEXT")
-    made.add_argument("--file", type=Path, metavar="F", help='JSON lines, {"text": ...} each; - is standard input')
+    made.add_argument(
+        "--file", type=Path, action="append", metavar="F", help='JSON lines, {"text": ...} each; - is standard input'
+    )
     made.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
     made.add_argument("--json", action="store_true", help="one JSON object a text, in order, for scripts")
     made.add_argument("--reasons", action="store_true", help="with --json: what speaks for each label; fast tier")
@@ -201,7 +207,12 @@ def _add_classifier(commands: Any) -> None:
     train.add_argument(
         "--soft", type=Path, metavar="FILE", help="soft.npz of the deep tier's training; left out: the one that ships"
     )
-    evaluate = _add(commands, "evaluate", _evaluate, "measure a classifier on texts that it was not trained on")
+    evaluate = _add(
+        commands,
+        "evaluate",
+        _evaluate,
+        "measure a classifier on texts that it was not trained on; needs the extra `train`",
+    )
     evaluate.add_argument("--artifact", type=Path, metavar="FOLDER", help="left out: the one that ships")
     evaluate.add_argument("--tier", choices=("fast", "deep"), default="fast", help="which classifier (fast)")
     evaluate.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="report (report.html)")
@@ -353,7 +364,10 @@ def _staff(args: argparse.Namespace) -> int:
 def _classify(args: argparse.Namespace) -> int:
     from agents import classify
 
-    return classify.run(args.texts, args.file, args.tier, as_json=args.json, reasons=args.reasons)
+    files = args.file or [None]
+    if len(files) > 1:
+        raise Misconfigured.at("command line", "--file", ", ".join(map(str, files)), "one file")
+    return classify.run(args.texts, files[0], args.tier, as_json=args.json, reasons=args.reasons)
 
 
 def _learned(args: argparse.Namespace) -> int:

@@ -1,6 +1,8 @@
 """``zuruf train`` and ``zuruf evaluate``: progress on the standard error, figures on the standard output, one HTML report."""
 
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -52,8 +54,12 @@ def train(data: Path, out: Path, *, with_nc: bool, soft: Path | None = None) -> 
     from models.training import train as run
     from models.training.soft import SHIPPED
 
+    _need_folder(out, out)
+    soft = soft or SHIPPED
+    if not soft.is_file():
+        raise Misconfigured.at("command line", "--soft", str(soft), "soft.npz of the deep tier's training")
     bar = Bar(len(HEADS) + 6)
-    run(data, out, bar.step, with_nc=with_nc, soft=soft or SHIPPED)
+    run(data, out, bar.step, with_nc=with_nc, soft=soft)
     _report(data, out, "fast", out / REPORT, bar)
     return 0
 
@@ -75,11 +81,26 @@ def evaluate(data: Path, artifact: Path | None, tier: str, out: Path, *, as_json
     from models.training import need_extra
 
     need_extra()
+    _need_folder(out.parent, out)
+    if out.is_dir():
+        raise Misconfigured.at("command line", "--out", str(out), "a file, as in report.html")
     if artifact is not None and tier != "fast":
         raise Misconfigured.at("command line", "--artifact", str(artifact), "with --tier fast alone")
     figures = _report(data, artifact, tier, out, Bar(5 if tier == "fast" else 4))
     print(json.dumps(figures, ensure_ascii=False) if as_json else _table(figures))  # noqa: T201  # the command's output
     return 0
+
+
+def _need_folder(folder: Path, given: Path) -> None:
+    """Make the folder, and refuse one that cannot be written into before the work and not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured.at(
+            "command line", "--out", str(given), f"a place to write to ({error.strerror})"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise Misconfigured.at("command line", "--out", str(given), "a place to write to")
 
 
 def _report(data: Path, artifact: Path | None, tier: str, out: Path, bar: Bar) -> dict[str, Any]:
@@ -88,10 +109,10 @@ def _report(data: Path, artifact: Path | None, tier: str, out: Path, bar: Bar) -
     from models.training.evaluate import MEASURING
     from models.training.report import crossed_again, groups_of, page, scores_by_head
 
+    classifier: Any = Classifier(artifact) if tier == "fast" else tier_of(tier)
     everything = load(data)
     examples = [example for example in everything if example.part in MEASURING]
     bar.step(f"{len(examples):,} texts to measure on")
-    classifier: Any = Classifier(artifact) if tier == "fast" else tier_of(tier)
     labelled = _labelled(classifier, [example.text for example in examples])
     bar.step(f"labelled by the {tier} tier")
     groups = groups_of(examples, labelled)
@@ -105,7 +126,6 @@ def _report(data: Path, artifact: Path | None, tier: str, out: Path, bar: Bar) -
     facts = {"version": str(classifier.version), "texts": f"{len(examples):,}, none of them trained on"}
     thresholds = card.thresholds if card is not None else {}
     html = page(f"Zuruf: the {tier} tier", facts, groups, crossed, thresholds, learning)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(html, encoding="utf-8")
     bar.step(f"{out} is written, {len(html.encode()) / 1e6:.1f} MB")
     measured = scores_by_head(groups)
@@ -130,6 +150,10 @@ def _learning(data: Path, artifact: Path | None) -> dict[str, Any] | None:
         return None
 
 
+def _share(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
 def _table(figures: dict[str, Any]) -> str:
     """Return the figures as lines to read: a head, a set and its measures."""
     lines = [f"version {figures['version']}"]
@@ -141,7 +165,7 @@ def _table(figures: dict[str, Any]) -> str:
                 f"  {'set':<44}{'texts':>8}{'accuracy':>10}{'macro-F1':>10}",
             ]
             lines += [
-                f"  {name:<44}{row['texts']:>8,.0f}{row['accuracy']:>10.3f}{row.get('macro_f1', float('nan')):>10.3f}"
+                f"  {name:<44}{row['texts']:>8,.0f}{row['accuracy']:>10.3f}{_share(row.get('macro_f1')):>10}"
                 for name, row in groups.items()
             ]
     return "\n".join(lines)

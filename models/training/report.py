@@ -107,7 +107,14 @@ def _calibrated(head: str, labels: Ids, margins: NDArray[np.float64], folds: Ids
         fitted = calibrate(margins[~inside], labels[~inside], np.ones(int((~inside).sum())))
         chances = probabilities(fitted.logits(margins[inside]))
         found[inside], sure[inside] = chances.argmax(axis=1), chances.max(axis=1)
-    return Group(head, f"{TRIAGE}, fitted again", labels, found, sure, "cross-validated")
+    return Group(
+        head,
+        f"{TRIAGE}, fitted to it alone for the plots",
+        labels,
+        found,
+        sure,
+        "cross-validated; what ships learnt from more",
+    )
 
 
 def _word(value: str | bool) -> str:

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,6 +117,23 @@ def test_a_line_beyond_the_bound_is_refused_and_the_next_is_read(tmp_path: Path)
     assert lines[1] == Line(2, "b")
 
 
+@pytest.mark.parametrize("beyond", [1, 100_000])
+def test_a_last_line_beyond_the_bound_is_told_though_it_has_no_end(tmp_path: Path, beyond: int) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "' + "b" * (LINE_BYTES_MAX + beyond - len('{"text": ""}')) + '"}')
+    lines = read(path)
+    assert lines[0] == Line(1, "a")
+    assert (lines[1].number, f"more than {LINE_BYTES_MAX} bytes" in lines[1].fault) == (2, True)
+
+
+def test_who_reads_no_further_is_told_nothing(tmp_path: Path) -> None:
+    file = a_file(tmp_path, *['{"text": "a"}'] * 5_000)
+    command = f"{sys.executable} -m agents.cli classify --json --file {file} | head -1; echo ${{PIPESTATUS[0]}}"
+    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=120)
+    assert told.stderr == ""
+    assert told.stdout.splitlines()[1:] == ["141"]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", " ", "\\u0000", "\\ud800", "\\u202e\\u05d0", "a\\u0301" * 500, "@a " * 10_000, "x" * 100_000, "😀" * 200],
@@ -161,6 +180,12 @@ def test_a_person_reads_an_aligned_table_with_reasons(capsys: pytest.CaptureFixt
     assert any("disgrace" in line for line in lines[1:8])
 
 
+def test_a_table_says_what_the_streams_word_lists_make_of_a_triage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "I'm suing you"]) == 0
+    (triage,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  triage")]
+    assert "raised to at_once" in triage and "threat: suing you" in triage
+
+
 def test_a_table_shows_no_control_characters() -> None:
     assert "\x1b" not in classify.table("\x1b[31mred\x07", labels(), None)
 
@@ -172,7 +197,9 @@ def test_reasons_come_with_json_if_they_are_asked_for(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--file", "missing.jsonl"], ["text", "--file", "x"]], ids=["none", "missing", "both"]
+    "arguments",
+    [[], ["--file", "missing.jsonl"], ["text", "--file", "x"], ["--file", "x", "--file", "y"]],
+    ids=["none", "missing", "both", "two"],
 )
 def test_a_command_without_one_source_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", *arguments]) == 2

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_a_process_of_its_own_asks_for_a_broker(
     monkeypatch.delenv("ZURUF_BROKER", raising=False)
     assert main([command, "--config", str(sound)]) == 2
     assert "ZURUF_BROKER: missing" in capsys.readouterr().err
+
+
+def test_where_no_broker_answers_what_was_learnt_is_told_in_one_line(
+    sound: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:  # Bound, and nobody listens: whoever knocks is refused.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("ZURUF_BROKER", f"kafka://{address}")
+        assert main(["learned", "--config", str(sound)]) == 1
+    assert capsys.readouterr().err == f"zuruf learned: no broker answers at {address}\n"
 
 
 def test_up_refuses_a_broker_of_ones_own(

@@ -61,3 +61,26 @@ def test_a_folder_without_sets_is_named(tmp_path: Path, capsys: pytest.CaptureFi
 def test_an_artifact_goes_with_the_fast_tier_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--data", str(tmp_path), "--artifact", str(tmp_path), "--tier", "deep"]) == 2
     assert "--artifact" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "{file}"],
+        ["train", "--out", "{file}/below"],
+        ["train", "--out", "{folder}/new", "--soft", "{folder}/none.npz"],
+        ["evaluate", "--out", "{file}/report.html"],
+        ["evaluate", "--out", "{folder}"],
+        ["evaluate", "--out", "{folder}/report.html", "--artifact", "{folder}"],
+    ],
+)
+def test_what_cannot_be_written_or_read_is_told_before_the_work(
+    arguments: list[str], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    given = [one.format(file=file, folder=tmp_path) for one in arguments]
+
+    assert main([*given, "--data", str(data)]) == 2
+    assert given[-1] in (error := capsys.readouterr().err)
+    assert "texts" not in error  # No step was done.
