@@ -1,31 +1,26 @@
 """``zuruf learned``: what the tenants' reps have taught the classifier, and the way back."""
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from agents.learner import told
 from models.errors import Misconfigured
 from models.learned import TenantHeads
 from models.learning import Standing, Version, rolled_back
 from models.relabels import NAMES
-from streams.connectors.producing import BrokerAway
 from streams.gateway.link import Work
 from streams.heads import Shelf, read_all
-from streams.knock import knock
+from streams.knock import knock, reach
 from streams.settings import Settings, client_options
-
-REACH_S: Final = 5.0
 
 
 async def standings(settings: Settings) -> list[Standing]:
     """Return what stands, by tenant and head."""
     options = client_options(settings)
-    await _reach(settings.broker)
+    await reach(settings.broker)
     await knock(settings.broker, options)
     work = Work(settings.broker, options)
     await work.start()
@@ -35,18 +30,6 @@ async def standings(settings: Settings) -> list[Standing]:
     finally:
         await work.stop()
     return [heads.standings[key] for key in sorted(heads.standings)]
-
-
-async def _reach(addresses: Sequence[str]) -> None:
-    """Raise BrokerAway at once where no broker is: its clients would try for half a minute, and log each time."""
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(REACH_S):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            return
-    raise BrokerAway(f"no broker answers at {', '.join(addresses)}")
 
 
 async def roll_back(settings: Settings, tenant: str, name: str) -> Standing:

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from agents.processes import Announce
 from dashboards import pages
 from models.errors import Misconfigured, ZurufError
-from streams.knock import knock
+from streams.knock import knock, reach
 from streams.settings import Settings, client_options, with_secret
 
 log = logging.getLogger("zuruf")
@@ -131,6 +131,9 @@ async def learn(settings: Settings, *, announce: Announce, stop: asyncio.Event) 
     from agents.learner import learn as run
 
     need_broker(settings)
+    await patiently(settings, lambda: reach(settings.broker), stop)
+    if stop.is_set():
+        return
     await knock(settings.broker, client_options(settings))
     await run(settings, lambda: announce({"ready": "learn"}), stop)
 
@@ -149,6 +152,9 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
     need_broker(settings)
     if not settings.deep_budget_s:
         raise Misconfigured.at(str(settings.file), "engine.deep_budget_s", 0, "above 0 where `zuruf deep` is to run")
+    await patiently(settings, lambda: reach(settings.broker), stop)
+    if stop.is_set():
+        return
     await knock(settings.broker, client_options(settings))
 
     def ready(at: Addresses) -> None:

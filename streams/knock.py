@@ -5,6 +5,8 @@ aiokafka's clients take a refused password for a broker that is away and try for
 apart, so that who mistyped is told so at once.
 """
 
+import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -20,6 +22,23 @@ from aiokafka.errors import (
 from models.errors import Misconfigured
 
 WAIT_MS: Final = 5_000
+
+
+async def reach(addresses: Sequence[str]) -> None:
+    """
+    Return once one of the addresses takes a connection: clients try for half a minute, and log each time.
+
+    Raises:
+        ConnectionError: If none does.
+    """
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(WAIT_MS / 1000):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            return
+    raise ConnectionError(f"no broker answers at {', '.join(addresses)}")
 
 
 async def knock(addresses: Sequence[str], options: Mapping[str, Any]) -> None:

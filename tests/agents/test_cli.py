@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import agents.demo
-from agents import cli
+from agents import cli, serve
 from agents.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -135,15 +135,21 @@ def test_a_process_of_its_own_asks_for_a_broker(
     assert "ZURUF_BROKER: missing" in capsys.readouterr().err
 
 
-def test_where_no_broker_answers_what_was_learnt_is_told_in_one_line(
-    sound: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("learned", "no broker answers at {}"), ("learn", "no broker at {} within"), ("deep", "no broker at {} within")],
+)
+def test_that_no_broker_answers_is_told_in_one_line(
+    command: str, told: str, sound: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(serve, "BROKER_WAIT_S", 0.0)
     with socket.socket() as taken:  # Bound, and nobody listens: whoever knocks is refused.
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         monkeypatch.setenv("ZURUF_BROKER", f"kafka://{address}")
-        assert main(["learned", "--config", str(sound)]) == 1
-    assert capsys.readouterr().err == f"zuruf learned: no broker answers at {address}\n"
+        assert main([command, "--config", str(sound)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"zuruf {command}: {told.format(address)}")
 
 
 def test_up_refuses_a_broker_of_ones_own(
