@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -41,18 +42,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging(args.log)
     command: Command = args.command
     try:
-        return command(args)
+        status = command(args)
+        sys.stdout.flush()
+        return status
     except Misconfigured as error:
         print(f"zuruf: {error}", file=sys.stderr)
         return MISCONFIGURED
-    except BrokenPipeError:  # Who read our output has seen enough, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
     except (ZurufError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return UNREAD
         print(f"zuruf {args.name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _is_unread() -> bool:
+    """Return whether it is our output that nobody reads any more, as after `head`; what is left of it then goes nowhere."""
+    asked = select.poll()
+    asked.register(sys.stdout.fileno(), select.POLLOUT)
+    gone = any(event & select.POLLERR for _, event in asked.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return gone
 
 
 # -- logging --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from models.cases import MINE, WAITING, Case, CaseState, holder_of, is_in_hand, 
 from models.dues import Dues
 from models.incidents import is_due
 from models.influence import cost_factor
-from models.labels import TRIAGES, Triage
+from models.labels import GUESS_MIN, TRIAGES, Classification, Triage
 from models.priority import DEFAULT, Order, Why
 from models.promises import Promises, answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
 from models.queues import ClassQueues, Waiting
@@ -37,7 +37,7 @@ from models.reps import (
     kind_of,
     step_at,
 )
-from models.routing import ANY, Able, Room, Seat, has_room, ranked
+from models.routing import ANY, Able, Room, Seat, has_room, level_for, ranked
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
@@ -114,9 +114,11 @@ class House:
             tenant.id: {team.id: team for team in tenant.teams} for tenant in tenants
         }
         self.listed = {tenant.id: _listed(tenant) for tenant in tenants}
-        self.spoken = {tenant.id: _spoken(tenant) for tenant in tenants}
-        """Languages that reps of a tenant list; None where one speaks all."""
         """Kinds of skill that reps of a tenant list; of others it makes no difference what a case asks."""
+        self.spoken = {
+            (tenant.id, brand.id): _spoken(tenant, brand.id) for tenant in tenants for brand in tenant.brands
+        }
+        """Languages that reps of a brand list; None where one of them speaks all."""
         self.asks = {tenant.id: _asks(tenant) for tenant in tenants}
         """Kinds of skill beside language and brand that cases of a tenant are told apart by."""
 
@@ -125,20 +127,23 @@ class House:
         known = self.tenants.get(tenant)
         return known.order if known is not None else DEFAULT
 
-    def language_of(self, case: Case) -> str:
+    def language_of(self, tenant: str, brand_id: str, labels: Classification) -> str:
         """
-        Return the language that a case asks of reps: ANY where it is but a guess, and one that no rep of the tenant speaks.
+        Return the language that a post asks of reps: ANY where it is but a guess, and one that none of the brand's reps speaks.
 
         Such a case would wait for somebody who never comes.
         """
-        language, spoken = case.labels.language, self.spoken.get(case.tenant)
-        if spoken is None or language in spoken or "language" not in case.labels.unsure:
-            return language
-        return ANY
+        if "language" not in labels.unsure:
+            return labels.language
+        spoken = self.spoken.get((tenant, brand_id))
+        guessed = labels.confidence.language >= GUESS_MIN
+        return labels.language if guessed and (spoken is None or labels.language in spoken) else ANY
 
     def waiting(self, case: Case) -> Waiting:
         """Return a case as its queue sees it."""
-        key = class_of(case, self.language_of(case), self.asks.get(case.tenant, frozenset()))
+        key = class_of(
+            case, self.language_of(case.tenant, case.brand_id, case.labels), self.asks.get(case.tenant, frozenset())
+        )
         rules = self.brands.get((case.tenant, case.brand_id))
         weight = weight_of(case, rules.brand if rules else None)
         return Waiting(case.case_id, key, case.triage, case.received_at, case.due_at, weight, case)
@@ -226,8 +231,9 @@ def _asks(tenant: Tenant) -> frozenset[str]:
     return _listed(tenant) & stepwise & {"subject", "platform"}
 
 
-def _spoken(tenant: Tenant) -> frozenset[str] | None:
-    listed = [{name.partition(":")[2] for name in rep.skills if name.startswith("lang:")} for rep in tenant.reps]
+def _spoken(tenant: Tenant, brand_id: str) -> frozenset[str] | None:
+    reps = [rep for rep in tenant.reps if level_for(rep, "brand", brand_id)]
+    listed = [{name.partition(":")[2] for name in rep.skills if name.startswith("lang:")} for rep in reps]
     return frozenset().union(*listed) if listed and all(listed) else None
 
 
@@ -619,7 +625,8 @@ class Floor:
         listed = self.house.listed.get(tenant, NOTHING)
         subject = labels.subject if "subject" in listed else ""
         platform = case.platform if "platform" in listed else ""
-        kind = (tenant, self.house.language_of(case), subject, case.brand_id, platform, case.target, step)
+        language = self.house.language_of(tenant, case.brand_id, labels)
+        kind = (tenant, language, subject, case.brand_id, platform, case.target, step)
         return self._ranked.get(kind) or self._rank(kind)
 
     def _rank(self, kind: tuple[str, str, str, str, str, str, int]) -> Able:
@@ -643,7 +650,7 @@ class Floor:
         levels = widening[step_at(widening, self._part.rows.progress.now - case.received_at)].levels
         able = ranked(
             (self.seat_of(row),),
-            self.house.language_of(case),
+            self.house.language_of(case.tenant, case.brand_id, case.labels),
             case.labels.subject,
             case.brand_id,
             case.platform,

@@ -13,15 +13,14 @@ from models.learning import Standing, Version, rolled_back
 from models.relabels import NAMES
 from streams.gateway.link import Work
 from streams.heads import Shelf, read_all
-from streams.knock import knock, reach
+from streams.knock import reach
 from streams.settings import Settings, client_options
 
 
 async def standings(settings: Settings) -> list[Standing]:
     """Return what stands, by tenant and head."""
     options = client_options(settings)
-    await reach(settings.broker)
-    await knock(settings.broker, options)
+    await reach(settings.broker, options)
     work = Work(settings.broker, options)
     await work.start()
     try:

@@ -131,10 +131,9 @@ async def learn(settings: Settings, *, announce: Announce, stop: asyncio.Event) 
     from agents.learner import learn as run
 
     need_broker(settings)
-    await patiently(settings, lambda: reach(settings.broker), stop)
+    await patiently(settings, lambda: reach(settings.broker, client_options(settings)), stop)
     if stop.is_set():
         return
-    await knock(settings.broker, client_options(settings))
     await run(settings, lambda: announce({"ready": "learn"}), stop)
 
 
@@ -152,10 +151,9 @@ async def deep(settings: Settings, *, announce: Announce, stop: asyncio.Event) -
     need_broker(settings)
     if not settings.deep_budget_s:
         raise Misconfigured.at(str(settings.file), "engine.deep_budget_s", 0, "above 0 where `zuruf deep` is to run")
-    await patiently(settings, lambda: reach(settings.broker), stop)
+    await patiently(settings, lambda: reach(settings.broker, client_options(settings)), stop)
     if stop.is_set():
         return
-    await knock(settings.broker, client_options(settings))
 
     def ready(at: Addresses) -> None:
         announce({"ready": "deep", "health": at.health, "port": port_of(at.health)})

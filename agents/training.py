@@ -54,10 +54,10 @@ def train(data: Path, out: Path, *, with_nc: bool, soft: Path | None = None) -> 
     from models.training import train as run
     from models.training.soft import SHIPPED
 
-    _need_folder(out, out)
     soft = soft or SHIPPED
     if not soft.is_file():
         raise Misconfigured.at("command line", "--soft", str(soft), "soft.npz of the deep tier's training")
+    _need_folder(out, out)
     bar = Bar(len(HEADS) + 6)
     run(data, out, bar.step, with_nc=with_nc, soft=soft)
     _report(data, out, "fast", out / REPORT, bar)
@@ -99,7 +99,7 @@ def _need_folder(folder: Path, given: Path) -> None:
         raise Misconfigured.at(
             "command line", "--out", str(given), f"a place to write to ({error.strerror})"
         ) from error
-    if not os.access(folder, os.W_OK):
+    if not all(os.access(one, os.W_OK) for one in (folder, given) if one.exists()):
         raise Misconfigured.at("command line", "--out", str(given), "a place to write to")
 
 

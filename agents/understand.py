@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
 from models.influence import influence_of
-from models.labels import Addressed, Classification, Triage
+from models.labels import GUESS_MIN, Addressed, Classification, Triage
 from models.people import Directory, introduced
 from models.posts import Author, Post, PostData, SocialPost, conversation_of, unix_ms
 from models.records import Dropped, Tick, Understood
@@ -215,9 +215,13 @@ def _sketches(
 
 def in_its_languages(labels: Classification, brand: Brand) -> Classification:
     """Return labels whose language, where it is but a guess, is one that the brand answers in: else the first of these."""
-    if "language" not in labels.unsure or not brand.languages or labels.language in brand.languages:
+    languages, sure = brand.languages, labels.confidence
+    if "language" not in labels.unsure or not languages:
         return labels
-    return replace(labels, language=brand.languages[0])
+    if labels.language in languages and sure.language >= GUESS_MIN:
+        return labels
+    # It is told by the brand and not by the text, so it is as likely as the others that the brand answers in.
+    return replace(labels, language=languages[0], confidence=replace(sure, language=round(1 / len(languages), 3)))
 
 
 def _author(watch: _Watch, data: PostData) -> Author:

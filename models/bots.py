@@ -24,7 +24,7 @@ DISCLOSURE: Final[Mapping[str, tuple[str, str]]] = {
 }
 """What goes before everything that a bot says; no setting takes it away."""
 SILENT_ON: Final[frozenset[Triage]] = frozenset({"urgent", "at_once", "spam"})
-DANGER: Final = ("violence:", "danger:", "abuse:", "stranded:", "threat:")
+DANGER: Final = ("life:", "danger:", "abuse:", "stranded:", "threat:")
 """Reasons of the triage (``models.triage``) that a person has to look at even where the triage has stayed low."""
 LANGUAGE_ABOVE: Final = 0.8
 """Confidence of the language, where the classifier's head gives none up as unsure: the wrong one is worse than silence."""

@@ -52,7 +52,6 @@ def columns_of(head: str) -> slice:
 COLUMNS: Final = sum(map(width, HEADS))
 LETTERS_MIN: Final = 4
 """From which a text may tell its language."""
-_SHORT_MAX: Final = 40  # Longer ones are not searched: nearly all have letters, and each costs.
 _AFTER_LATIN: Final = "\u0370"  # Greek and all that comes after it.
 _LANGUAGE: Final = columns_of("language")
 _STARTS: Final = np.cumsum([0, *map(width, CHOICES)])
@@ -152,10 +151,16 @@ def by_letters(logits: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.
 
 
 def _letters(text: str) -> int:
-    if len(text) > _SHORT_MAX:
-        return LETTERS_MIN
-    words = text.replace("@user", "").replace("<url>", "")
-    return sum(1 + (one >= _AFTER_LATIN) for one in words if one.isalpha())
+    """Return how many letters a text has; of many only the first are counted."""
+    if "@user" in text or "<url>" in text:
+        text = text.replace("@user", "").replace("<url>", "")
+    found = 0
+    for one in text:
+        if one.isalpha():
+            found += 1 + (one >= _AFTER_LATIN)
+            if found >= LETTERS_MIN:
+                break
+    return found
 
 
 def read_card(folder: Path) -> Card:

@@ -37,7 +37,7 @@ STEPS_MAX: Final = 500  # Cases that one record moves: all at once would hold up
 LIVE_MAX: Final = 50  # Of a brand; while there are so many, nothing new is suggested.
 SAMPLE_CHARS: Final = 300
 MINUTE_MS: Final = 60_000
-GRAVE: Final = ("danger:", "abuse:", "threat:")
+GRAVE: Final = ("life:", "danger:", "abuse:", "threat:")
 """Reasons of the triage (``models.triage``) for which a person reads a post, whatever else says the same."""
 
 

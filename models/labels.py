@@ -23,6 +23,9 @@ LANGUAGES: Final[tuple[str, ...]] = tuple(
     "de en fr es it nl pt pl cs da sv nb fi hu ro tr el bg hr sk sl et lv lt uk ru ca ar hi".split()
 )
 
+GUESS_MIN: Final = 0.05
+"""Confidence of a language below which it is not even a guess: all are about as likely."""
+
 TRIAGE_RANK: Final[dict[Triage, int]] = {triage: rank for rank, triage in enumerate(TRIAGES)}
 
 

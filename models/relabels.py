@@ -190,6 +190,12 @@ def changes(labels: Classification, values: Mapping[str, str]) -> dict[str, Chan
 
 
 def carried(by_hand: tuple[str, ...], before: Classification, after: Classification) -> Classification:
-    """Return a later post's labels with what a person has said of the whole conversation."""
+    """
+    Return a later post's labels with what a person has said of the whole conversation, and with its language, where that was
+    clear and the later post ("??") tells none.
+    """
     kept = {name: value_of(before, name) for name in by_hand if name in STAYS}
-    return relabelled(after, kept, {}) if kept else after
+    sure = {}
+    if "language" in after.unsure and "language" not in before.unsure and "language" not in kept:
+        kept["language"], sure["language"] = before.language, before.confidence.language
+    return relabelled(after, kept, sure) if kept else after

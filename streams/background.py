@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import time
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -69,19 +70,19 @@ class Limit(Struct, frozen=True):
     cores: float
     """CPU seconds a second."""
 
-    def used_s(self) -> float:
-        """Return the CPU seconds that its processes have used; 0 where the system does not say."""
+    def used_s(self) -> float | None:
+        """Return the CPU seconds that its processes have used; None where the system does not say."""
         try:
             lines = (self.folder / "cpu.stat").read_text(encoding="ascii").splitlines()
             return next(int(line.split()[1]) / 1e6 for line in lines if line.startswith("usage_usec "))
         except (OSError, ValueError, StopIteration) as refused:  # No process must fail for it.
             _log.debug("what %s uses cannot be read: %r", self.folder, refused)
-            return 0.0
+            return None
 
 
-def limit_here(groups: Path = _GROUPS, process: Path = _PROCESS) -> Limit | None:
+def limits_here(groups: Path = _GROUPS, process: Path = _PROCESS) -> tuple[Limit, ...]:
     """
-    Return the tightest limit that this process's group has, or one that it is in; None if there is none.
+    Return the limits of this process's group and of those that it is in.
 
     Args:
         groups: Where the kernel shows the groups; from a container, its own is the first.
@@ -90,12 +91,12 @@ def limit_here(groups: Path = _GROUPS, process: Path = _PROCESS) -> Limit | None
     try:
         lines = (process / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return None  # Another system.
+        return ()  # Another system.
     own = next((PurePosixPath(line[4:]) for line in lines if line.startswith("0::/")), PurePosixPath())
     if ".." in own.parts:  # Above what the container sees.
         own = PurePosixPath()
     found = [Limit(folder, _cores_of(folder)) for folder in (groups / name for name in (own, *own.parents))]
-    return min((limit for limit in found if 0 < limit.cores < inf), key=lambda limit: limit.cores, default=None)
+    return tuple(limit for limit in found if 0 < limit.cores < inf)
 
 
 def _cores_of(group: Path) -> float:
@@ -108,18 +109,18 @@ def _cores_of(group: Path) -> float:
 
 class Others:
     """
-    How busy others are: the whole machine, also as seen from a container, and within a limit that this process shares.
+    How busy others are: the whole machine, also as seen from a container, and within the limits that this process shares.
 
     To be asked by one thread, the one that makes it. Where the system does not say, the others count as quiet.
 
     Args:
-        limit: Beyond it the kernel stops all processes of the group, whatever their order.
+        limits: Beyond one the kernel stops all processes of its group, whatever their order.
     """
 
-    def __init__(self, limit: Limit | None = None) -> None:
+    def __init__(self, limits: Sequence[Limit] = ()) -> None:
         self.cores: int = psutil.cpu_count() or 1
         """Of the machine."""
-        self._limit = limit
+        self._limits = limits
         self._share = 0.0
         self._at, self._own_s, self._used_s = time.monotonic(), time.process_time(), self._used()
         _busy()  # What it says next is of the time from here.
@@ -128,21 +129,22 @@ class Others:
         """
         Return the share that other processes used of late, 0..1; looks every ``LOOK_S`` seconds at most.
 
-        That is of all cores, or of what the limit allows, whichever is more.
+        That is of all cores, or of what a limit allows, whichever is most.
         """
         now, own_s = time.monotonic(), time.process_time()
         if now - self._at >= LOOK_S:
             used_s = self._used()
             passed_s, own = now - self._at, own_s - self._own_s
             share = _busy() - own / (self.cores * passed_s)
-            if self._limit is not None:
-                share = max(share, (used_s - self._used_s - own) / (self._limit.cores * passed_s))
+            for limit, now_used, then_used in zip(self._limits, used_s, self._used_s, strict=True):
+                if now_used is not None and then_used is not None:
+                    share = max(share, (now_used - then_used - own) / (limit.cores * passed_s))
             self._share = min(1.0, max(0.0, share))
             self._at, self._own_s, self._used_s = now, own_s, used_s
         return self._share
 
-    def _used(self) -> float:
-        return 0.0 if self._limit is None else self._limit.used_s()
+    def _used(self) -> list[float | None]:
+        return [limit.used_s() for limit in self._limits]
 
 
 def _busy() -> float:
@@ -153,7 +155,7 @@ def _busy() -> float:
         return 0.0
 
 
-def cores_allowed(limit: Limit | None = None) -> float:
-    """Return how many cores this process may run on, or as many as a limit amounts to, if these are fewer."""
+def cores_allowed(limits: Sequence[Limit] = ()) -> float:
+    """Return how many cores this process may run on, or as many as the tightest limit amounts to, if these are fewer."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    return float(cores) if limit is None else min(cores, limit.cores)
+    return min(float(cores), *(limit.cores for limit in limits), inf)

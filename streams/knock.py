@@ -5,7 +5,6 @@ aiokafka's clients take a refused password for a broker that is away and try for
 apart, so that who mistyped is told so at once.
 """
 
-import asyncio
 import contextlib
 import ssl
 from collections.abc import Mapping, Sequence
@@ -24,20 +23,22 @@ from models.errors import Misconfigured
 WAIT_MS: Final = 5_000
 
 
-async def reach(addresses: Sequence[str]) -> None:
+async def reach(addresses: Sequence[str], options: Mapping[str, Any]) -> None:
     """
-    Return once one of the addresses takes a connection: clients try for half a minute, and log each time.
+    Return once one of the brokers answers: clients try for half a minute, and log each time.
+
+    Args:
+        addresses: host:port of each.
+        options: For aiokafka: TLS and SASL.
 
     Raises:
         ConnectionError: If none does.
+        Misconfigured: As ``knock``.
     """
+    await knock(addresses, options)
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(WAIT_MS / 1000):
-                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-            writer.close()
-            return
+        with contextlib.suppress(KafkaError, OSError, TimeoutError):
+            return await _enter(address, options)
     raise ConnectionError(f"no broker answers at {', '.join(addresses)}")
 
 

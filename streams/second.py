@@ -33,7 +33,7 @@ from models.second import REST_MAX, SECOND_READING, Waiting, found, rest_s_after
 from models.sketch import sketches_of
 from models.triage import asks_for_somebody, triage_of_text
 from streams import topics
-from streams.background import SESSION_MS, Others, cores_allowed, limit_here, stand_back
+from streams.background import SESSION_MS, Others, cores_allowed, limits_here, stand_back
 from streams.codec import Decoder, encode
 from streams.connectors.producing import BrokerAway, Producer, Record, Write
 from streams.heads import Follower
@@ -338,8 +338,8 @@ async def run(
         stop: Ends it.
     """
     stand_back()
-    limit = limit_here()
-    others, cores = Others(limit), cores_allowed(limit)
+    limits = limits_here()
+    others, cores = Others(limits), cores_allowed(limits)
     second = SecondReader(settings, reader, lambda: share_of(others.share(), cores))
     producer = Producer(settings, "zuruf-deep")
     consumer = AIOKafkaConsumer(

@@ -54,7 +54,7 @@ def request_of(work: Understood, house: House) -> Recorded:
     return Recorded(
         at=work.at,
         triage=triage,
-        language=work.labels.language,
+        language=house.language_of(work.tenant, work.brand_id, work.labels),
         brand_id=work.brand_id,
         subject=work.labels.subject,
         weight=brand.weight * cost_factor(work.influence, brand),

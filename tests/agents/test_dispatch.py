@@ -13,6 +13,7 @@ from models import records as r
 from models import wire
 from models.brands import Account
 from models.cases import Case, Entry, Offer
+from models.labels import Confidence
 from models.posts import Author
 from models.wire import CaseView
 from streams.codec import encode
@@ -216,23 +217,36 @@ def test_a_rep_without_the_language_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "unsure", "gets"),
+    ("language", "sure", "unsure", "gets"),
     [
-        ("hi", ("language",), "anna"),  # A guess that nobody speaks asks for nobody.
-        ("hi", (), ""),
-        ("de", ("language",), "ben"),  # A guess is better than none.
+        ("hi", 0.6, ("language",), "anna"),  # A guess that nobody speaks asks for nobody.
+        ("hi", 0.99, (), ""),
+        ("de", 0.6, ("language",), "ben"),  # A guess is better than none.
+        ("de", 0.034, ("language",), "anna"),  # That is none.
     ],
 )
 def test_a_guess_at_a_language_that_nobody_speaks_keeps_no_case_waiting(
-    tmp_path: Path, language: str, unsure: tuple[str, ...], gets: str
+    tmp_path: Path, language: str, sure: float, unsure: tuple[str, ...], gets: str
 ) -> None:
     floor = a_floor(tmp_path, reps=(a_rep("anna", skills={"lang:en": 5}), a_rep("ben", skills={"lang:de": 1})))
     available(floor, "anna")
     available(floor, "ben")
-    floor.feed(understood(labels=labels(language=language, unsure=unsure)))
+    floor.feed(understood(labels=labels(language=language, unsure=unsure, confidence=Confidence(language=sure))))
 
     offer = the_case(floor).offer
     assert (offer.rep_id if offer is not None else "") == gets
+
+
+def test_only_who_does_the_brand_counts_as_speaking_a_guess(tmp_path: Path) -> None:
+    reps = (
+        a_rep("anna", skills={"lang:en": 1, "brand:fennkom": 1}),
+        a_rep("asha", skills={"lang:hi": 1, "brand:kranich": 1}),
+    )
+    floor = a_floor(tmp_path, reps=reps)
+    available(floor, "anna")
+    floor.feed(understood(labels=labels(language="hi", unsure=("language",), confidence=Confidence(language=0.6))))
+
+    assert the_case(floor).offer.rep_id == "anna"  # type: ignore[union-attr]
 
 
 def test_an_offer_that_is_not_taken_lapses_at_a_tick_and_goes_to_somebody_else(floor: Bench) -> None:

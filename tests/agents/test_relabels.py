@@ -383,3 +383,20 @@ def test_a_post_that_joined_as_if_it_wanted_nothing_wakes_its_case(floor: Bench)
     assert not told(outs, "case-events", r.Joined)
     (event,) = told(outs, "case-events", Relabelled)
     assert (event.by, event.post_id, event.labels["category"]) == ("deep", "x:2", ("technical", "complaint"))
+
+
+@pytest.mark.parametrize(
+    ("later", "unsure", "stands"),
+    [("de", ("language",), "pl"), ("de", (), "de")],
+    ids=["a post without words", "a post in another language"],
+)
+def test_a_later_post_that_tells_no_language_leaves_the_first_ones(
+    later: str, unsure: tuple[str, ...], stands: str, floor: Bench
+) -> None:
+    first, second = a_social_post("x:1"), a_social_post("x:2")
+    second = replace(second, conversation_uri=first.conversation_uri)
+    floor.feed(understood(post=first, labels=labels(language="pl")))
+    floor.feed(understood(post=second, labels=labels(language=later, unsure=unsure)))
+
+    case = the_case(floor)
+    assert (case.labels.language, "language" in case.labels.unsure, len(case.thread)) == (stands, False, 2)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from agents.understand import Understand
 from models.brands import IncidentRules, Person
 from models.errors import BadEvent
+from models.labels import Confidence
 from models.posts import Author, Mention, SocialPost
 from models.records import Dropped, Tick, Understood
 from models.sketch import BINS, sketches_of
@@ -200,20 +201,21 @@ def test_each_field_of_a_post_stands_in_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "unsure", "languages", "read"),
+    ("found", "sure", "unsure", "languages", "read"),
     [
-        ("hi", ("language",), ("de", "en"), "de"),
-        ("en", ("language",), ("de", "en"), "en"),
-        ("hi", (), ("de", "en"), "hi"),
-        ("hi", ("language",), (), "hi"),
+        ("hi", 0.6, ("language",), ("de", "en"), ("de", 0.5)),
+        ("en", 0.6, ("language",), ("de", "en"), ("en", 0.6)),
+        ("de", 0.034, ("language",), ("en", "de"), ("en", 0.5)),
+        ("hi", 0.99, (), ("de", "en"), ("hi", 0.99)),
+        ("hi", 0.6, ("language",), (), ("hi", 0.6)),
     ],
 )
 def test_a_guess_at_the_language_is_one_that_the_brand_answers_in(
-    found: str, unsure: tuple[str, ...], languages: tuple[str, ...], read: str
+    found: str, sure: float, unsure: tuple[str, ...], languages: tuple[str, ...], read: tuple[str, float]
 ) -> None:
     tenant = a_tenant(brands=(replace(a_brand(), languages=languages),))
-    step = Understand((tenant,), Labeller(language=found, unsure=unsure))
+    step = Understand((tenant,), Labeller(language=found, unsure=unsure, confidence=Confidence(language=sure)))
     outs = step.fold([Record(7, NOW, a_post(), a_raw(7, "posts", partition=2))], Part(2, None, ""))
 
     (work,) = told(outs, "work", Understood)
-    assert work.labels.language == read
+    assert (work.labels.language, work.labels.confidence.language) == read

@@ -5,6 +5,8 @@ from time import perf_counter_ns
 import pytest
 
 import dashboards
+from models.bots import DANGER
+from models.incidents import GRAVE
 from models.labels import TRIAGES, Category, Classification, Confidence, Sentiment, Triage
 from models.triage import (
     REPLY_NOW_MS,
@@ -72,32 +74,55 @@ def test_danger_abuse_and_being_stranded_are_at_once(text: str, why: str) -> Non
         "Ich bringe euch alle um",
         "Morgen zünde ich euren Laden an",
         "Ich weiß, wo ihr wohnt",
+        "Wenn ihr mir nicht helft bringe ich mich um",
+        "If you don't refund I'll kill you",
+        "I want to die, you ruined me",
         "I will come to your store tomorrow and someone is going to get hurt.",
-        "There's a bomb in your headquarters",
+        "Bomb in your headquarters, 5pm",
     ],
 )
-def test_who_threatens_lives_is_looked_at_whatever_the_classifier_takes_it_for(text: str) -> None:
+def test_where_a_life_is_at_stake_somebody_looks_whatever_the_classifier_takes_it_for(text: str) -> None:
     (why,) = triage_of_text(labels("less", "other", answer=False), text)[1]
 
-    assert why.startswith("violence: ")
+    assert why.startswith("life: ")
     assert triage_of_text(labels("less", "other", answer=False), text)[0] == "at_once"
     assert triage_of_text(labels("spam", "other", answer=False), text) == ("urgent", (why,))
+    assert triage_of_text(labels("less", sentiment="positive"), text) == ("urgent", (why,))
 
 
 @pytest.mark.parametrize(
-    "text", ["Would it kill you to answer?", "I will not kill you", "Das bringt euch doch nicht um"]
+    "text",
+    [
+        "Would it kill you to answer?",
+        "Would it kill you all to answer an email?",
+        "I will not kill you",
+        "This burger will kill you",
+        "Can I shoot you an email about my refund?",
+        "The bath bomb in your gift set was broken",
+        "Gonna blow up your mentions",
+        "My phone seems to want to die",
+        "Das bringt euch doch nicht um",
+        "Würde es euch umbringen, mal zu antworten?",
+        "Ich bringe euch um 10 Uhr das Gerät vorbei",
+        "Da bringe ich euch um zehn das Paket",
+        "Ich zünde eure Kerze an",
+        "Ohne euch kann ich nicht mehr leben",
+    ],
 )
 def test_a_figure_of_speech_threatens_nobody(text: str) -> None:
     assert triage_of_text(labels("less"), text) == ("less", ())
 
 
-def test_who_wants_to_die_is_looked_at_at_once() -> None:
-    for text in ("I want to die, you ruined me", "Wenn ihr den Strom abstellt, bringe ich mich um"):
-        assert triage_of_text(labels("less"), text)[0] == "at_once"
+@pytest.mark.parametrize(
+    "text", ["Lagerhalle steht in Flammen", "Bombendrohung am Flughafen", "Bombe im Hotel: 12 Tote"]
+)
+def test_news_of_fires_and_bombs_stay_news(text: str) -> None:
+    assert triage_of_text(labels("spam", "other", answer=False), text) == ("spam", ())
 
 
-def test_news_of_fires_stay_news() -> None:
-    assert triage_of_text(labels("spam", "other", answer=False), "Lagerhalle steht in Flammen") == ("spam", ())
+def test_no_bot_and_no_incident_answers_what_a_person_has_to_see() -> None:
+    assert {"life:", "danger:", "abuse:", "threat:"} <= set(GRAVE) <= set(DANGER)
+    assert {reason.removesuffix(":") for reason in DANGER} <= set(WORDS)
 
 
 @pytest.mark.parametrize(

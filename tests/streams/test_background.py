@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.background import LOOK_S, NICENESS_MAX, Limit, Others, cores_allowed, limit_here
+from streams.background import LOOK_S, NICENESS_MAX, Limit, Others, cores_allowed, limits_here
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the policies and groups of Linux")
 
@@ -131,32 +131,33 @@ def groups(folder: Path, own: str, limits: dict[str, str]) -> tuple[Path, Path]:
     return shown, process
 
 
-def test_the_tightest_limit_of_all_groups_around_a_process_holds(tmp_path: Path) -> None:
+def test_all_limits_around_a_process_hold_and_the_tightest_says_how_many_cores_it_has(tmp_path: Path) -> None:
     shown, process = groups(
         tmp_path,
         "/pod/zuruf/deep",
         {"pod": "400000 100000", "pod/zuruf": "150000 100000", "pod/zuruf/deep": "max 100000"},
     )
 
-    limit = limit_here(shown, process)
+    limits = limits_here(shown, process)
 
-    assert limit == Limit(shown / "pod" / "zuruf", 1.5)
-    assert limit.used_s() == 3.5
-    assert cores_allowed(limit) == min(1.5, cores_allowed())
+    assert limits == (Limit(shown / "pod" / "zuruf", 1.5), Limit(shown / "pod", 4.0))
+    assert limits[0].used_s() == 3.5
+    assert cores_allowed(limits) == min(1.5, cores_allowed())
+    assert cores_allowed(()) == cores_allowed() >= 1
 
 
 def test_a_container_sees_its_own_group_as_the_first(tmp_path: Path) -> None:
     shown, process = groups(tmp_path, "/", {"": "50000 100000"})
-    assert limit_here(shown, process) == Limit(shown, 0.5)
+    assert limits_here(shown, process) == (Limit(shown, 0.5),)
 
     (process / "cgroup").write_text("0::/../../elsewhere\n", encoding="utf-8")
-    assert limit_here(shown, process) == Limit(shown, 0.5)
+    assert limits_here(shown, process) == (Limit(shown, 0.5),)
 
 
 @pytest.mark.parametrize("limit", ["max 100000", "", "twelve 100000", "1 2 3", "100000 0", "0 100000"])
 def test_what_is_no_limit_limits_nothing(limit: str, tmp_path: Path) -> None:
-    assert limit_here(*groups(tmp_path, "/", {"": limit})) is None
-    assert limit_here(tmp_path / "none", tmp_path / "nowhere") is None
+    assert limits_here(*groups(tmp_path, "/", {"": limit})) == ()
+    assert limits_here(tmp_path / "none", tmp_path / "nowhere") == ()
 
 
 def test_who_uses_up_a_limit_is_seen_on_an_idle_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -165,18 +166,28 @@ def test_who_uses_up_a_limit_is_seen_on_an_idle_machine(monkeypatch: pytest.Monk
     monkeypatch.setattr(time, "process_time", lambda: own_s)
     monkeypatch.setattr(psutil, "cpu_percent", lambda: 10.0)
     monkeypatch.setattr(psutil, "cpu_count", lambda: 64)
-    limit = Limit(tmp_path, 2.0)
-    usage = tmp_path / "cpu.stat"
-    usage.write_text("usage_usec 1000000\n", encoding="ascii")
-    others = Others(limit)
+    usage = {}
+    for name in ("own", "all"):
+        (tmp_path / name).mkdir()
+        usage[name] = tmp_path / name / "cpu.stat"
+        usage[name].write_text("usage_usec 1000000\n", encoding="ascii")
+    others = Others((Limit(tmp_path / "own", 2.0), Limit(tmp_path / "all", 4.0)))
 
     now, own_s = now + 1, own_s + 0.2
-    usage.write_text("usage_usec 2600000\n", encoding="ascii")
+    usage["own"].write_text("usage_usec 2600000\n", encoding="ascii")
     assert others.share() == pytest.approx((1.6 - 0.2) / 2)  # Of this second's 1.6 it had 0.2 itself.
 
     now += 1
-    assert others.share() == pytest.approx(0.1)  # The group rests, the machine does not.
+    usage["all"].write_text("usage_usec 4600000\n", encoding="ascii")
+    assert others.share() == pytest.approx(3.6 / 4)  # Its group rests, another one beside it does not.
 
     now += 1
-    usage.unlink()
+    assert others.share() == pytest.approx(0.1)  # The groups rest, the machine does not.
+
+    for file in usage.values():
+        file.unlink()
+    now += 1
     assert others.share() == pytest.approx(0.1)
+    usage["own"].write_text("usage_usec 9600000\n", encoding="ascii")
+    now += 1
+    assert others.share() == pytest.approx(0.1)  # Since when is not known.
