@@ -22,7 +22,7 @@ from models.cases import MINE, WAITING, Case, CaseState, holder_of, is_in_hand, 
 from models.dues import Dues
 from models.incidents import is_due
 from models.influence import cost_factor
-from models.labels import GUESS_MIN, TRIAGES, Classification, Triage
+from models.labels import TRIAGES, Classification, Triage
 from models.priority import DEFAULT, Order, Why
 from models.promises import Promises, answer_promise, answered, awaiting_answer, awaiting_customer, next_at, reopened
 from models.queues import ClassQueues, Waiting
@@ -37,7 +37,7 @@ from models.reps import (
     kind_of,
     step_at,
 )
-from models.routing import ANY, Able, Room, Seat, has_room, level_for, ranked
+from models.routing import Able, Room, Seat, has_room, language_asked, ranked, spoken_by
 from models.sla import OpenHours, open_hours
 from streams.carry import Part
 from tables.cases import CASES
@@ -116,7 +116,7 @@ class House:
         self.listed = {tenant.id: _listed(tenant) for tenant in tenants}
         """Kinds of skill that reps of a tenant list; of others it makes no difference what a case asks."""
         self.spoken = {
-            (tenant.id, brand.id): _spoken(tenant, brand.id) for tenant in tenants for brand in tenant.brands
+            (tenant.id, brand.id): spoken_by(tenant.reps, brand.id) for tenant in tenants for brand in tenant.brands
         }
         """Languages that reps of a brand list; None where one of them speaks all."""
         self.asks = {tenant.id: _asks(tenant) for tenant in tenants}
@@ -128,16 +128,8 @@ class House:
         return known.order if known is not None else DEFAULT
 
     def language_of(self, tenant: str, brand_id: str, labels: Classification) -> str:
-        """
-        Return the language that a post asks of reps: ANY where it is but a guess, and one that none of the brand's reps speaks.
-
-        Such a case would wait for somebody who never comes.
-        """
-        if "language" not in labels.unsure:
-            return labels.language
-        spoken = self.spoken.get((tenant, brand_id))
-        guessed = labels.confidence.language >= GUESS_MIN
-        return labels.language if guessed and (spoken is None or labels.language in spoken) else ANY
+        """Return the language that a post asks of reps."""
+        return language_asked(labels, self.spoken.get((tenant, brand_id)))
 
     def waiting(self, case: Case) -> Waiting:
         """Return a case as its queue sees it."""
@@ -229,12 +221,6 @@ def _asks(tenant: Tenant) -> frozenset[str]:
     """Return what beside language and brand decides who may get a case: subjects if a step asks, platforms if a rep lists."""
     stepwise = {kind for step in tenant.widening for kind in step.levels}
     return _listed(tenant) & stepwise & {"subject", "platform"}
-
-
-def _spoken(tenant: Tenant, brand_id: str) -> frozenset[str] | None:
-    reps = [rep for rep in tenant.reps if level_for(rep, "brand", brand_id)]
-    listed = [{name.partition(":")[2] for name in rep.skills if name.startswith("lang:")} for rep in reps]
-    return frozenset().union(*listed) if listed and all(listed) else None
 
 
 def _listed(tenant: Tenant) -> frozenset[str]:

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from models.brands import Brand, ServiceLevel, Tenant, handle_key
 from models.errors import BadEvent
 from models.influence import influence_of
-from models.labels import GUESS_MIN, Addressed, Classification, Triage
+from models.labels import Addressed, Classification, Triage, guessed_in
 from models.people import Directory, introduced
 from models.posts import Author, Post, PostData, SocialPost, conversation_of, unix_ms
 from models.records import Dropped, Tick, Understood
@@ -184,7 +183,7 @@ class Understand:
             labelled = self._learned.classify_for(texts, [one.post.data.tenant for one in sighted])
         else:
             labelled = self._classifier.classify(texts)
-        labelled = [in_its_languages(labels, one.brand) for labels, one in zip(labelled, sighted, strict=True)]
+        labelled = [guessed_in(labels, one.brand.languages) for labels, one in zip(labelled, sighted, strict=True)]
         triages = [triage_of_text(labels, text) for labels, text in zip(labelled, texts, strict=True)]
         sketches = _sketches(sighted, texts, labelled, triages)
         return [
@@ -211,17 +210,6 @@ def _sketches(
     for at, sketch in zip(asked, sketches_of([texts[at] for at in asked]), strict=True):
         found[at] = sketch
     return found
-
-
-def in_its_languages(labels: Classification, brand: Brand) -> Classification:
-    """Return labels whose language, where it is but a guess, is one that the brand answers in: else the first of these."""
-    languages, sure = brand.languages, labels.confidence
-    if "language" not in labels.unsure or not languages:
-        return labels
-    if labels.language in languages and sure.language >= GUESS_MIN:
-        return labels
-    # It is told by the brand and not by the text, so it is as likely as the others that the brand answers in.
-    return replace(labels, language=languages[0], confidence=replace(sure, language=round(1 / len(languages), 3)))
 
 
 def _author(watch: _Watch, data: PostData) -> Author:

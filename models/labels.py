@@ -1,8 +1,10 @@
 """What a post is labelled with: one value of each label, with the classifier's confidence in it."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Sentiment = Literal["negative", "neutral", "positive"]
 Category = Literal["urgent", "technical", "faq", "complaint", "praise", "other"]
@@ -62,3 +64,20 @@ class Classification(Struct, frozen=True, gc=False):
 def at_least(triage: Triage, floor: Triage) -> Triage:
     """Return the more pressing of two triages."""
     return triage if TRIAGE_RANK[triage] >= TRIAGE_RANK[floor] else floor
+
+
+def guessed_in(labels: Classification, languages: Sequence[str]) -> Classification:
+    """
+    Return labels whose language, where it is but a guess, is one of those that a brand answers in: else the first of these.
+
+    Args:
+        labels: As the text alone has them.
+        languages: The likeliest first; none: any.
+    """
+    if "language" not in labels.unsure or not languages:
+        return labels
+    sure = labels.confidence
+    if labels.language in languages and sure.language >= GUESS_MIN:
+        return labels
+    # It is told by the brand and not by the text, so it is as likely as the others that the brand answers in.
+    return replace(labels, language=languages[0], confidence=replace(sure, language=round(1 / len(languages), 3)))

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 from numpy.typing import NDArray
 
+from models.labels import GUESS_MIN, Classification
 from models.reps import AS_EVER, RepProfile, SkillKind, level_of, skill
 
 NOWHERE: Final = ""
@@ -54,6 +55,29 @@ def level_for(rep: RepProfile, kind: SkillKind, value: str) -> int:
     if listed or any(name.startswith(kind + ":") for name in rep.skills):
         return listed
     return 1
+
+
+def spoken_by(reps: Iterable[RepProfile], brand_id: str) -> frozenset[str] | None:
+    """Return the languages that those list who do a brand; None where one of them speaks all, or nobody is known."""
+    does = [rep for rep in reps if level_for(rep, "brand", brand_id)]
+    listed = [{name.partition(":")[2] for name in rep.skills if name.startswith("lang:")} for rep in does]
+    return frozenset().union(*listed) if listed and all(listed) else None
+
+
+def language_asked(labels: Classification, spoken: frozenset[str] | None) -> str:
+    """
+    Return the language that a case asks of reps: ANY where it is but a guess, and one that none of them speaks.
+
+    Such a case would wait for somebody who never comes.
+
+    Args:
+        labels: Of the case.
+        spoken: As ``spoken_by`` gives it.
+    """
+    if "language" not in labels.unsure:
+        return labels.language
+    guessed = labels.confidence.language >= GUESS_MIN
+    return labels.language if guessed and (spoken is None or labels.language in spoken) else ANY
 
 
 def suits(rep: RepProfile, wanted: Mapping[SkillKind, str], levels: Mapping[SkillKind, int]) -> bool:

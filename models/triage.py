@@ -267,10 +267,8 @@ def _is_negated(text: str, hit: _Found) -> bool:
     """Return whether one of the two words before, in the same clause, says no; where a life is at stake, only the very last."""
     before = text[max(0, hit.start - 40) : hit.start]
     clause = max(before.rfind(end) for end in _CLAUSE_END) + 1
-    words = before[clause:].split()[
-        -1 if hit.reason == "life" else -2 :
-    ]  # "If you don't help I'll ..." denies nothing.
-    return any(word in NEGATIONS for word in words)
+    most = 1 if hit.reason == "life" else 2  # "If you don't help I'll ..." denies nothing.
+    return any(word in NEGATIONS for word in before[clause:].split()[-most:])
 
 
 def _is_clock(text: str, hit: _Found) -> bool:
