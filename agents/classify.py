@@ -279,6 +279,8 @@ def _groups(texts: Sequence[str], file: Path | None) -> Iterable[list[Line]]:
 
 def _read(file: Path) -> Iterator[list[Line]]:
     if str(file) == "-":
+        if sys.stdin is None:
+            raise Misconfigured.at("command line", "--file", "-", "a standard input that is open")
         yield from lines_of(sys.stdin.fileno(), "standard input")
         return
     try:

@@ -7,6 +7,7 @@ evaluate``.
 
 import argparse
 import asyncio
+import io
 import json
 import logging
 import os
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         replay="replay" in given[:1], simulate="simulate" in given[:1], staff="staff" in given[:1]
     ).parse_args(given)
     set_up_logging(args.log)
+    _set_up_output()
     command: Command = args.command
     try:
         status = command(args)
@@ -55,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _set_up_output() -> None:
+    """A letter that the terminal's encoding lacks is escaped, and output that was closed before we began goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _is_unread() -> bool:

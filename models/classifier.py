@@ -112,7 +112,7 @@ class Classifier:
 
     def labelled(self, logits: NDArray[np.float32], texts: Sequence[str]) -> list[Classification]:
         """Return the labels that calibrated logits of normalised texts give, shape (n, COLUMNS)."""
-        return _structs(by_letters(logits, texts), self._thresholds)
+        return classifications(by_letters(logits, texts), self._thresholds)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the calibrated logits of normalised texts. Shape (n, COLUMNS), columns in the order of HEADS."""
@@ -199,8 +199,14 @@ def _open(folder: Path, card: Card) -> ort.InferenceSession:
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _structs(logits: NDArray[np.float32], thresholds: NDArray[np.float64]) -> list[Classification]:
-    """Return the labels of each row: the likeliest value of each head, its probability, and which are unsure."""
+def classifications(logits: NDArray[np.float32], thresholds: NDArray[np.float64]) -> list[Classification]:
+    """
+    Return the labels of each row: the likeliest value of each head, its probability, and which are unsure.
+
+    Args:
+        logits: Shape (n, COLUMNS).
+        thresholds: Of each head, in the order of HEADS, 0..1: below it a label is unsure.
+    """
     values, confidence = decide(logits)
     unsure = ((confidence < thresholds) << np.arange(len(HEADS))).sum(axis=1).tolist()
     rows = zip(values.tolist(), np.round(confidence, 3).tolist(), unsure, strict=True)

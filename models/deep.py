@@ -28,9 +28,9 @@ import sentencepiece
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from models.classifier import ARTIFACTS, COLUMNS, HEADS, Classifier, by_letters, decide
+from models.classifier import ARTIFACTS, COLUMNS, HEADS, Classifier, by_letters, classifications
 from models.errors import Misconfigured
-from models.labels import Classification, Confidence
+from models.labels import Classification
 from models.text import normalised
 
 FOLDER: Final = ARTIFACTS / "deep"
@@ -163,8 +163,7 @@ class DeepClassifier:
 
     def labelled(self, logits: Floats, texts: Sequence[str]) -> list[Classification]:
         """Return the labels that calibrated logits of normalised texts give, shape (n, COLUMNS)."""
-        values, confidence = decide(by_letters(logits, texts))
-        return [_label(*row, self._thresholds) for row in zip(values, confidence, strict=True)]
+        return classifications(by_letters(logits, texts), self._thresholds)
 
     def logits(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Return the calibrated logits of raw texts, shape (n, COLUMNS), columns in the order of HEADS, and the vectors."""
@@ -243,14 +242,3 @@ def _padded(rows: Sequence[list[int]]) -> NDArray[np.int64]:
     for place, row in enumerate(rows):
         out[place, : len(row)] = row
     return out
-
-
-def _label(
-    values: NDArray[np.int64], confidence: NDArray[np.float64], thresholds: NDArray[np.float64]
-) -> Classification:
-    """Return one text's labels: of each head the likeliest value, its probability, and whether it is unsure."""
-    found: dict[str, Any] = {head: HEADS[head][value] for head, value in zip(HEADS, values, strict=True)}
-    found["answer"], found["toxic"] = found["answer"] == "yes", found["toxic"] == "yes"
-    sure = Confidence(**dict(zip(HEADS, np.round(confidence, 3).tolist(), strict=True)))
-    unsure = tuple(head for head, low in zip(HEADS, confidence < thresholds, strict=True) if low)
-    return Classification(**found, confidence=sure, unsure=unsure)

@@ -135,6 +135,27 @@ def test_who_reads_no_further_is_told_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shell", "status", "out", "err"),
+    [
+        ("PYTHONIOENCODING=ascii {zuruf} classify 'das Paket ist weg 📦'", 0, "\\U0001f4e6", ""),
+        ("{zuruf} classify 'das Paket ist weg' >&-", 0, "", ""),
+        (
+            "{zuruf} classify --json --file - <&-",
+            2,
+            "",
+            "command line: --file: found '-', wanted a standard input that is open",
+        ),
+    ],
+    ids=["letters that the terminal lacks", "closed output", "closed input"],
+)
+def test_a_shell_that_gives_less_is_no_traceback(shell: str, status: int, out: str, err: str) -> None:
+    command = ["bash", "-c", shell.format(zuruf=f"{sys.executable} -m agents.cli")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (told.returncode, out in told.stdout, err in told.stderr) == (status, True, True), told
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
     "text",
     ["", " ", "\\u0000", "\\ud800", "\\u202e\\u05d0", "a\\u0301" * 500, "@a " * 10_000, "x" * 100_000, "😀" * 200],
     ids=["empty", "blank", "nul", "lone surrogate", "right to left", "zalgo", "mentions", "100 kB", "emojis"],
