@@ -155,6 +155,8 @@ def _taught(data: Path, progress: Progress) -> tuple[list[Example], Features]:
 
 def _based(data: Path, examples: Sequence[Example]) -> Features:
     """Return n-grams with what the base taught them; these alone where it said nothing of the sets' texts."""
+    if not BASE.exists():
+        raise Misconfigured(f"{BASE} is missing; wheels come without it, so run this in a clone")
     said = read(BASE)
     texts = told(data, examples, said)
     return Based(texts, said).features if len(texts) >= TAUGHT_MIN else hashed
