@@ -106,9 +106,11 @@ def compare(
         detectors: Others' of language, by name; None for lid.176, py3langid and lingua.
 
     Raises:
-        Misconfigured: If a set, or a package of ``zuruf[dev]``, is missing.
+        Misconfigured: If a set, a package of ``zuruf[dev]`` or what the base said is missing.
     """
     need_extra()
+    if not BASE.exists():
+        raise Misconfigured(f"{BASE} is missing; wheels come without it, so run this in a clone")
     classifier, deep = Classifier(artifact), DeepClassifier()
     others = _detectors() if detectors is None else detectors
     rows: list[Row] = []
@@ -155,8 +157,6 @@ def _taught(data: Path, progress: Progress) -> tuple[list[Example], Features]:
 
 def _based(data: Path, examples: Sequence[Example]) -> Features:
     """Return n-grams with what the base taught them; these alone where it said nothing of the sets' texts."""
-    if not BASE.exists():
-        raise Misconfigured(f"{BASE} is missing; wheels come without it, so run this in a clone")
     said = read(BASE)
     texts = told(data, examples, said)
     return Based(texts, said).features if len(texts) >= TAUGHT_MIN else hashed

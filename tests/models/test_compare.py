@@ -11,7 +11,7 @@ import pytest
 import models.training.compare as compare_module
 from models.errors import Misconfigured
 from models.training import lift, soft
-from models.training.compare import NAMES, Row, Task, _based, compare, page, tasks
+from models.training.compare import NAMES, Row, Task, compare, page, tasks
 from models.training.data import CHANCE, load, read_rows
 from models.training.features import size
 from models.training.learners import Texts, Way, hashed
@@ -150,7 +150,7 @@ def test_an_installation_without_the_base_is_told_where_it_is(
 ) -> None:
     monkeypatch.setattr(compare_module, "BASE", tmp_path / "base.npz")
     with pytest.raises(Misconfigured, match=r"base\.npz is missing; wheels come without it, so run this in a clone"):
-        _based(data, load(data))
+        compare(data, tmp_path, lambda line: None)
 
 
 def test_what_the_teacher_learnt_is_told_from_what_it_did_not(tmp_path: Path) -> None:
