@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,8 +53,13 @@ LETTERS_MIN: Final = 4
 """From which a text may tell its language."""
 _AFTER_LATIN: Final = "\u0370"  # Greek and all that comes after it.
 _LANGUAGE: Final = columns_of("language")
-_STARTS: Final = np.cumsum([0, *map(width, CHOICES)])
-_SWITCH_START: Final = int(_STARTS[-1])
+_SWITCH_START: Final = sum(map(width, CHOICES))
+
+# A row with one column for each value of each head: where each head begins, the head of a column, its number within that.
+_VALUES: Final = [len(values) for values in HEADS.values()]
+_STARTS: Final = np.cumsum([0, *_VALUES[:-1]])
+_HEAD_OF: Final = np.repeat(np.arange(len(HEADS)), _VALUES)
+_NUMBER: Final = np.arange(sum(_VALUES)) - _STARTS[_HEAD_OF]
 
 
 class Card(Struct, frozen=True):
@@ -208,8 +212,8 @@ def classifications(logits: NDArray[np.float32], thresholds: NDArray[np.float64]
         thresholds: Of each head, in the order of HEADS, 0..1: below it a label is unsure.
     """
     values, confidence = decide(logits)
-    unsure = ((confidence < thresholds) << np.arange(len(HEADS))).sum(axis=1).tolist()
-    rows = zip(values.tolist(), np.round(confidence, 3).tolist(), unsure, strict=True)
+    unsure = (confidence < thresholds) @ _BITS
+    rows = zip(values.tolist(), confidence.round(3).tolist(), unsure.tolist(), strict=True)
     return [
         Classification(
             LANGUAGES[language],
@@ -226,6 +230,7 @@ def classifications(logits: NDArray[np.float32], thresholds: NDArray[np.float64]
     ]
 
 
+_BITS: Final = 1 << np.arange(len(HEADS))
 _UNSURE: Final = tuple(
     tuple(head for place, head in enumerate(HEADS) if bits >> place & 1) for bits in range(1 << len(HEADS))
 )
@@ -238,19 +243,13 @@ def decide(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.f
     Returns:
         Two arrays of shape (n, heads), in the order of HEADS.
     """
-    wide = logits.astype(np.float64)
-    choices, switches = wide[:, :_SWITCH_START], wide[:, _SWITCH_START:]
-    values = np.empty((len(wide), len(HEADS)), np.int64)
-    for place, (start, end) in enumerate(pairwise(_STARTS)):
-        values[:, place] = choices[:, start:end].argmax(axis=1)
-    values[:, len(CHOICES) :] = switches > 0
-    highest = np.maximum.reduceat(choices, _STARTS[:-1], axis=1)
+    wide = np.zeros((len(logits), len(_NUMBER)))
+    wide[:, :_SWITCH_START] = logits[:, :_SWITCH_START]
+    wide[:, _SWITCH_START + 1 :: 2] = logits[:, _SWITCH_START:]  # The first of two values has no logit: it is 0.
+    highest = np.maximum.reduceat(wide, _STARTS, axis=1).take(_HEAD_OF, axis=1)
+    values = np.minimum.reduceat(np.where(wide == highest, _NUMBER, len(_NUMBER)), _STARTS, axis=1)
     # Of a softmax the highest is one over the sum of the others relative to it; no other is needed.
-    relative = np.exp(choices - np.repeat(highest, np.diff(_STARTS), axis=1))
-    confidence = np.empty(values.shape)
-    confidence[:, : len(CHOICES)] = 1 / np.add.reduceat(relative, _STARTS[:-1], axis=1)
-    confidence[:, len(CHOICES) :] = 1 / (1 + np.exp(-np.abs(switches)))
-    return values, confidence
+    return values, 1 / np.add.reduceat(np.exp(wide - highest), _STARTS, axis=1)
 
 
 def chances(logits: NDArray[np.float32], head: str) -> NDArray[np.float64]:

@@ -48,8 +48,8 @@ TEXT_MAX: Final = 600
 _RAW_MAX: Final = 4 * TEXT_MAX
 _START, _PAD, _END = 0, 1, 2
 
-RUN_MAX: Final = 16
-"""Texts of one run, of about the same length: the matrices are read once for all. """
+RUN_MAX: Final = 8
+"""Texts of one run, of about the same length: the matrices are read once for all; what layers pass on stays near the core."""
 
 _LINK: Final = re.compile(r"https?://\S*|\bwww\.\S+|\bhttps?\b", re.IGNORECASE)
 _USER: Final = re.compile(r"@\w+")
@@ -99,8 +99,11 @@ def clean(text: str) -> str:
     text = text[:_RAW_MAX]
     if "&" in text:
         text = unescape(text)
-    text = _LINK.sub(" http ", text)
-    text = _USER.sub("@user", text)
+    lower = text.lower()
+    if "http" in lower or "www." in lower:
+        text = _LINK.sub(" http ", text)
+    if "@" in text:
+        text = _USER.sub("@user", text)
     text = " ".join(text.split())
     text = _REPEAT.sub(r"\1\1\1", text)[:TEXT_MAX]
     # A lone surrogate, which broken escapes leave behind, has no UTF-8; sentencepiece reads UTF-8.
@@ -174,13 +177,18 @@ class DeepClassifier:
         return self._run(texts, np.zeros((len(texts), COLUMNS), np.float32))
 
     def _run(self, texts: Sequence[str], fast: Floats) -> tuple[Floats, Floats]:
-        logits, vectors = np.empty((len(texts), COLUMNS), np.float32), np.empty((len(texts), WIDTH), np.float32)
         rows = self.ids(texts)
+        if len(rows) == 1:
+            return self._at_once(rows, fast)
+        logits, vectors = np.empty((len(texts), COLUMNS), np.float32), np.empty((len(texts), WIDTH), np.float32)
         order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
         for start in range(0, len(order), RUN_MAX):
             places = order[start : start + RUN_MAX]
-            given = {"ids": _padded([rows[at] for at in places]), "fast": fast[places]}
-            logits[places], vectors[places] = self._session.run(None, given)
+            logits[places], vectors[places] = self._at_once([rows[at] for at in places], fast[places])
+        return logits, vectors
+
+    def _at_once(self, rows: Sequence[list[int]], fast: Floats) -> tuple[Floats, Floats]:
+        logits, vectors = self._session.run(None, {"ids": _padded(rows), "fast": fast})
         return logits, vectors
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -238,7 +246,5 @@ def _open(folder: Path, card: DeepCard) -> ort.InferenceSession:
 
 def _padded(rows: Sequence[list[int]]) -> NDArray[np.int64]:
     """Return rows of ids as one array, shape (n, length of the longest)."""
-    out = np.full((len(rows), max(map(len, rows))), _PAD, np.int64)
-    for place, row in enumerate(rows):
-        out[place, : len(row)] = row
-    return out
+    longest = max(map(len, rows))
+    return np.array([row + [_PAD] * (longest - len(row)) for row in rows], np.int64)

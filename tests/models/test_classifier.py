@@ -114,6 +114,20 @@ def test_confidence_is_the_softmax_and_the_value_its_peak() -> None:
         np.testing.assert_allclose(confidence[:, place], chances.max(axis=1))
 
 
+def test_of_equal_logits_the_first_value_counts_and_a_logit_of_nothing_is_a_no() -> None:
+    values, confidence = decide(np.zeros((2, COLUMNS), np.float32))
+
+    assert not values.any()
+    np.testing.assert_allclose(confidence, [[1 / len(names) for names in HEADS.values()]] * 2)
+
+
+def test_the_least_that_a_logit_can_be_above_nothing_is_a_yes() -> None:
+    logits = np.zeros((1, COLUMNS), np.float32)
+    logits[:, columns_of("toxic")] = np.finfo(np.float32).smallest_subnormal
+
+    assert decide(logits)[0].tolist() == [[0, 0, 0, 0, 0, 0, 1]]
+
+
 def test_logits_as_high_as_float32_goes_make_no_nan() -> None:
     _, confidence = decide(np.full((1, COLUMNS), 3e38, np.float32))
 

@@ -137,6 +137,7 @@ def test_cleaning_keeps_the_case_of_letters_and_masks_names_and_links() -> None:
         clean("@Bahn_Info  IHR SEID &amp; bleibt soooooo\nlahm HTTPS://t.co/x")
         == "@user IHR SEID & bleibt sooo lahm http"
     )
+    assert clean("Siehe WwW.Bahn.de, HTTP und www") == "Siehe http http und www"
 
 
 def test_near_copies_are_nearer_than_other_texts(deep: DeepClassifier) -> None:

@@ -105,9 +105,9 @@ class _Writer:
         steps, zero = self.put(f"{name}.d", step), self.put(f"{name}.z", round(-low / step), np.uint8)
         whole = self.op("QuantizeLinear", x, steps, zero)
         weight = self.put(f"{name}.w", np.clip(np.rint(matrix / scale), -WEIGHT_MAX, WEIGHT_MAX), np.int8)
-        scales, none = self.put(f"{name}.s", scale), self.put(f"{name}.o", np.zeros(len(scale)), np.int8)
-        bias = self.put(f"{name}.b", layer[f"{part}_bias"])
-        out = self.op("MatMulIntegerToFloat", whole, weight, steps, scales, zero, none, bias, domain=CONTRIB)
+        scales, bias = self.put(f"{name}.s", scale), self.put(f"{name}.b", layer[f"{part}_bias"])
+        # Zero points of 0 are left out: given, they are multiplied with.
+        out = self.op("MatMulIntegerToFloat", whole, weight, steps, scales, zero, "", bias, domain=CONTRIB)
         if not len(channels):
             return str(out)
         few = self.op("Gather", x, self.put(f"{name}.i", channels, np.int64), axis=-1)
@@ -143,19 +143,22 @@ def build(weights: Weights) -> "ModelProto":
     from onnx import checker, helper
 
     writer = _Writer()
-    there = writer.op("Not", writer.op("Equal", "ids", writer.put("pad", PAD, np.int64)))
-    weight = writer.op("Unsqueeze", writer.op("Cast", there, to=Types.FLOAT), writer.put("last", [-1], np.int64))
-    absent = writer.op("Sub", writer.op("Cast", there, to=Types.FLOAT), writer.put("one", 1.0))
-    mask = writer.op(
-        "Unsqueeze", writer.op("Mul", absent, writer.put("far", 1e4)), writer.put("inner", [1, 2], np.int64)
-    )
-    texts, width = writer.op("Shape", "ids"), writer.put("width", [weights.position.shape[1]], np.int64)
-    x = writer.op(
-        "Reshape", _embedded(writer, weights), writer.put("by_token", [-1, weights.position.shape[1]], np.int64)
-    )
+    # The first token of every text, then the second of every text: so attention finds each head's rows by a stride, and
+    # nothing has to be put in another order for it.
+    ids = writer.op("Transpose", "ids", perm=[1, 0])
+    read = writer.op("Not", writer.op("Equal", ids, writer.put("pad", PAD, np.int64)))
+    there = writer.op("Cast", read, to=Types.FLOAT)
+    weight = writer.op("Unsqueeze", there, writer.put("last", [-1], np.int64))
+    absent = writer.op("Mul", writer.op("Sub", there, writer.put("one", 1.0)), writer.put("far", 1e4))
+    by_text = writer.op("Transpose", absent, perm=[1, 0])
+    mask = writer.op("Unsqueeze", by_text, writer.put("inner", [1, 2], np.int64))
+    shape, width = writer.op("Shape", ids), weights.position.shape[1]
+    by_head = writer.op("Concat", shape, writer.put("heads", [-1, weights.per_head], np.int64), axis=0)
+    x = writer.op("Reshape", _embedded(writer, ids, weights), writer.put("by_token", [-1, width], np.int64))
     for at, layer in enumerate(weights.layers):
-        x = _layer(writer, f"l{at}", x, texts, mask, layer, weights)
-    _pooled(writer, writer.op("Reshape", x, writer.op("Concat", texts, width, axis=0)), weight, weights)
+        x = _layer(writer, f"l{at}", x, by_head, mask, layer, weights)
+    x = writer.op("Reshape", x, writer.op("Concat", shape, writer.put("width", [width], np.int64), axis=0))
+    _pooled(writer, x, weight, weights)
     graph = helper.make_graph(
         writer.nodes,
         "deep",
@@ -175,38 +178,38 @@ def build(weights: Weights) -> "ModelProto":
     return model
 
 
-def _embedded(writer: _Writer, weights: Weights) -> str:
-    """Unpack the rows of the pieces, add the positions, normalise."""
+def _embedded(writer: _Writer, ids: str, weights: Weights) -> str:
+    """Unpack the rows of the pieces, add the positions, normalise. Shape (length, n, width)."""
     from onnx import TensorProto as Types
 
     pieces, blocks, _ = weights.word_pairs.shape
-    width = weights.position.shape[1]
-    pairs = writer.op("Gather", writer.put("word.pairs", weights.word_pairs, np.uint8), "ids", axis=0)
+    positions, width = weights.position.shape
+    pairs = writer.op("Gather", writer.put("word.pairs", weights.word_pairs, np.uint8), ids, axis=0)
     low = writer.op("BitwiseAnd", pairs, writer.put("low", 15, np.uint8))
     high = writer.op("BitShift", pairs, writer.put("four", 4, np.uint8), direction="RIGHT")
     whole = writer.op("Cast", writer.op("Concat", low, high, axis=-1), to=Types.FLOAT)
     centred = writer.op("Sub", whole, writer.put("eight", 8.0))
     table = writer.put("word.scales", weights.word_scales.reshape(pieces, blocks, 1), np.float16)
-    scale = writer.op("Cast", writer.op("Gather", table, "ids", axis=0), to=Types.FLOAT)
+    scale = writer.op("Cast", writer.op("Gather", table, ids, axis=0), to=Types.FLOAT)
     word = writer.op("Reshape", writer.op("Mul", centred, scale), writer.put("flat", [0, 0, width], np.int64))
-    length = writer.op("Shape", "ids", start=1, end=2)
-    position = writer.op("Slice", writer.put("position", weights.position), writer.put("zero", [0], np.int64), length)
+    of_all = writer.put("position", weights.position.reshape(positions, 1, width))
+    position = writer.op("Slice", of_all, writer.put("zero", [0], np.int64), writer.op("Shape", ids, start=0, end=1))
     return writer.normed("norm", writer.op("Add", word, position), *weights.norm, weights.epsilon)
 
 
-def _layer(writer: _Writer, name: str, x: str, texts: str, mask: str, layer: dict[str, Array], weights: Weights) -> str:
-    """One layer of rows by token; ``texts`` is the shape of the ids, by which attention has them by text."""
+def _layer(
+    writer: _Writer, name: str, x: str, by_head: str, mask: str, layer: dict[str, Array], weights: Weights
+) -> str:
+    """One layer of rows by token; ``by_head``: the shape (length, n, heads, channels of a head) that attention reads."""
     width = layer["out"].shape[0]
-    heads = width // weights.per_head
-    sizes = writer.op("Concat", texts, writer.put(f"{name}.by_head", [3 * heads, weights.per_head], np.int64), axis=0)
-    qkv = writer.op("Reshape", writer.product(name, x, layer, "qkv"), sizes)
-    third = writer.put(f"{name}.third", [heads] * 3, np.int64)
-    by_head = writer.op("Transpose", qkv, perm=[0, 2, 1, 3])
-    query, keys, values = writer.op("Split", by_head, third, axis=1, outputs=3)
-    scores = writer.op("MatMul", query, writer.op("Transpose", keys, perm=[0, 1, 3, 2]))
-    scaled = writer.op("Mul", scores, writer.put("root", weights.per_head**-0.5))
-    share = writer.op("Softmax", writer.op("Add", scaled, mask), axis=-1)
-    seen = writer.op("Transpose", writer.op("MatMul", share, values), perm=[0, 2, 1, 3])
+    qkv = writer.op("Reshape", writer.product(name, x, layer, "qkv"), by_head)
+    third = writer.put(f"{name}.third", [width // weights.per_head] * 3, np.int64)
+    query, keys, values = writer.op("Split", qkv, third, axis=2, outputs=3)
+    by_token: dict[str, Any] = {"domain": CONTRIB, "transBatchA": 1, "transBatchB": 1}
+    scores = writer.op("FusedMatMul", query, keys, transB=1, alpha=weights.per_head**-0.5, **by_token)
+    share = writer.op("Softmax", writer.op("Add", scores, mask), axis=-1)
+    seen = writer.op("FusedMatMul", share, values, domain=CONTRIB, transBatchB=1)
+    seen = writer.op("Transpose", seen, perm=[2, 0, 1, 3])
     seen = writer.op("Reshape", seen, writer.put(f"{name}.by_token", [-1, width], np.int64))
     out = writer.product(name, seen, layer, "out")
     x = writer.normed(f"{name}.norm1", writer.op("Add", x, out), layer["norm1"], layer["norm1_bias"], weights.epsilon)
@@ -219,10 +222,10 @@ def _layer(writer: _Writer, name: str, x: str, texts: str, mask: str, layer: dic
 
 def _pooled(writer: _Writer, x: str, weight: str, weights: Weights) -> None:
     """Give the heads the first token beside the mean, and the vector the mean alone."""
-    across = writer.put("across", [1], np.int64)
+    across = writer.put("across", [0], np.int64)
     total = writer.op("ReduceSum", writer.op("Mul", x, weight), across, keepdims=0)
     mean = writer.op("Div", total, writer.op("ReduceSum", weight, across, keepdims=0))
-    first = writer.op("Gather", x, writer.put("first", 0, np.int64), axis=1)
+    first = writer.op("Gather", x, writer.put("first", 0, np.int64), axis=0)
     read = writer.op("Concat", first, mean, axis=-1)
     own = writer.op("Gemm", read, writer.put("head", weights.head), writer.put("head.b", weights.head_bias))
     writer.op("Add", own, writer.op("Mul", "fast", writer.put("fast.share", weights.fast)), output="logits")
