@@ -112,7 +112,7 @@ def clean(text: str) -> str:
 
 class DeepClassifier:
     """
-    The deep classifier: 5.4 ms of CPU a post of 39 pieces alone, 4.2 in batches of 16, on an AMD EPYC with AVX-512.
+    The deep classifier: 5.5 ms of CPU a post of 39 pieces alone, 4.3 in batches, on an AMD EPYC with AVX-512.
 
     Without the fast tier's part, that is. One that has no more than AVX2 took about twice as long before the net was narrowed.
     """

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from msgspec.structs import replace
 
 import agents.demo
+from agents.up import LARGE_PAGES
 from models.classifier import ARTIFACTS, read_card
 from models.learning import Head, Standing, Weights
 from models.posts import Post, key_of
@@ -366,3 +367,18 @@ def test_who_works_beside_the_stream_lets_all_others_go_first(start: Callable[..
         }
 
     wait_for(lambda: idle() == {"learn", "deep"}, 30, "learn and deep stand back")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment as Linux shows it")
+def test_only_the_second_reader_asks_for_large_pages(start: Callable[..., Up], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    parent = start().process.pid
+
+    def asking() -> list[str]:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+        given = {child: Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children}
+        asked = [child for child, pairs in given.items() if f"GLIBC_TUNABLES={LARGE_PAGES}".encode() in pairs]
+        return [Path(f"/proc/{child}/cmdline").read_bytes().decode() for child in asked]
+
+    wait_for(lambda: len(asking()) == 1, 30, "deep asks for large pages")
+    assert "\0deep\0" in asking()[0]
