@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from models.classifier import ARTIFACTS, COLUMNS, HEADS, Classifier, by_letters, classifications
 from models.errors import Misconfigured
 from models.labels import Classification
-from models.text import normalised
+from models.text import REPEAT, USER, normalised
 
 FOLDER: Final = ARTIFACTS / "deep"
 CARD_NAME: Final = "deep.json"
@@ -52,8 +52,6 @@ RUN_MAX: Final = 8
 """Texts of one run, of about the same length: the matrices are read once for all; what layers pass on stays near the core."""
 
 _LINK: Final = re.compile(r"https?://\S*|\bwww\.\S+|\bhttps?\b", re.IGNORECASE)
-_USER: Final = re.compile(r"@\w+")
-_REPEAT: Final = re.compile(r"([^ ])\1\1\1+")
 
 Floats = NDArray[np.float32]
 
@@ -103,9 +101,9 @@ def clean(text: str) -> str:
     if "http" in lower or "www." in lower:
         text = _LINK.sub(" http ", text)
     if "@" in text:
-        text = _USER.sub("@user", text)
+        text = USER.sub("@user", text)
     text = " ".join(text.split())
-    text = _REPEAT.sub(r"\1\1\1", text)[:TEXT_MAX]
+    text = REPEAT.sub(r"\1\1\1", text)[:TEXT_MAX]
     # A lone surrogate, which broken escapes leave behind, has no UTF-8; sentencepiece reads UTF-8.
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -177,18 +175,13 @@ class DeepClassifier:
         return self._run(texts, np.zeros((len(texts), COLUMNS), np.float32))
 
     def _run(self, texts: Sequence[str], fast: Floats) -> tuple[Floats, Floats]:
-        rows = self.ids(texts)
-        if len(rows) == 1:
-            return self._at_once(rows, fast)
         logits, vectors = np.empty((len(texts), COLUMNS), np.float32), np.empty((len(texts), WIDTH), np.float32)
+        rows = self.ids(texts)
         order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
         for start in range(0, len(order), RUN_MAX):
             places = order[start : start + RUN_MAX]
-            logits[places], vectors[places] = self._at_once([rows[at] for at in places], fast[places])
-        return logits, vectors
-
-    def _at_once(self, rows: Sequence[list[int]], fast: Floats) -> tuple[Floats, Floats]:
-        logits, vectors = self._session.run(None, {"ids": _padded(rows), "fast": fast})
+            given = {"ids": _padded([rows[at] for at in places]), "fast": fast[places]}
+            logits[places], vectors[places] = self._session.run(None, given)
         return logits, vectors
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:

@@ -21,8 +21,8 @@ _RAW_MAX: Final = 4 * TEXT_MAX
 _BATCH_MIN: Final = 8  # Texts: fewer are searched faster one by one.
 
 _LINK: Final = re.compile(r"https?://\S*|\bwww\.\S+|\bhttps?\b")
-_USER: Final = re.compile(r"@\w+")
-_REPEAT: Final = re.compile(r"([^ ])\1\1\1+")
+USER: Final = re.compile(r"@\w+")
+REPEAT: Final = re.compile(r"([^ ])\1\1\1+")
 
 
 def normalise(text: str) -> str:
@@ -32,7 +32,7 @@ def normalise(text: str) -> str:
     Links become ``<url>``, names of accounts ``@user``, more than three equal characters three; HTML entities
     are resolved. Each regular expression runs only if a cheap look for its letters says that it may find something.
     """
-    return _REPEAT.sub(r"\1\1\1", _cleaned(text))[:TEXT_MAX]
+    return REPEAT.sub(r"\1\1\1", _cleaned(text))[:TEXT_MAX]
 
 
 def normalised(texts: Sequence[str]) -> list[str]:
@@ -45,7 +45,7 @@ def normalised(texts: Sequence[str]) -> list[str]:
     repeats = np.flatnonzero(pairs[2:] & pairs[1:-1] & pairs[:-2])
     ends = np.cumsum([len(text) + 1 for text in cleaned])
     for at in np.unique(np.searchsorted(ends, repeats, side="right")).tolist():
-        cleaned[at] = _REPEAT.sub(r"\1\1\1", cleaned[at])
+        cleaned[at] = REPEAT.sub(r"\1\1\1", cleaned[at])
     return [text[:TEXT_MAX] for text in cleaned]
 
 
@@ -58,7 +58,7 @@ def _cleaned(text: str) -> str:
     if "http" in text or "www." in text:
         text = _LINK.sub(" <url> ", text)
     if "@" in text:
-        text = _USER.sub("@user", text)
+        text = USER.sub("@user", text)
     return " ".join(text.split())
 
 
