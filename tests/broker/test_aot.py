@@ -5,7 +5,6 @@ import shutil
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from streams.broker import Broker
@@ -18,12 +17,10 @@ def shared_classes(log: Path) -> tuple[int, int]:
     return sum("source: shared objects file" in line for line in loaded), len(loaded)
 
 
-def start_and_stop(folder: Path, log: Path) -> tuple[float, float]:
-    """Run a broker once; return the seconds of CPU that the start took, and how long the stop lasted."""
+def start_and_stop(folder: Path, log: Path) -> None:
+    """Run a broker once, which says in ``log`` where it has its classes from."""
     with Broker(folder, java_flags=[f"-Xlog:class+load:file={log}"]) as broker:
-        used = psutil.Process(broker.pids[1]).cpu_times()
-        stop_at = time.monotonic()
-    return used.user + used.system, time.monotonic() - stop_at
+        assert broker.poll() is None
 
 
 @pytest.mark.slow
@@ -36,18 +33,17 @@ def test_the_first_clean_stop_has_the_cache_made_and_the_next_start_uses_it(
     monkeypatch.setenv("ZURUF_CACHE", str(cache))
     file = java.aot_file(cache, java.java_path(), jars.class_path(lambda _: None))
 
-    without_s, stop_s = start_and_stop(tmp_path / "data", tmp_path / "first.log")
-    assert stop_s < 5
+    start_and_stop(tmp_path / "data", tmp_path / "first.log")
+    assert not file.exists()  # It is still being made: the stop did not wait for it.
     assert shared_classes(tmp_path / "first.log")[0] == 0
     until = time.monotonic() + 200
     while not file.exists() and time.monotonic() < until:
         time.sleep(0.1)
     assert file.exists()
 
-    with_s, _ = start_and_stop(tmp_path / "data", tmp_path / "second.log")
+    start_and_stop(tmp_path / "data", tmp_path / "second.log")
     shared, total = shared_classes(tmp_path / "second.log")
     assert shared > 0.9 * total
-    assert with_s < 0.8 * without_s
 
 
 def test_a_cache_that_is_damaged_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
